@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Input of this module's own bindgen run: what the driver needs and the
+ * kernel crate's bindings do not have.
+ *
+ * Each function that Rust code calls is named by an "@fn" line below; Kbuild
+ * reads the list from here. Static inline functions get a C wrapper written
+ * by bindgen; functions of helpers.c wrap macros.
+ *
+ * @fn bdev_dma_alignment
+ * @fn bdev_physical_block_size
+ * @fn blk_should_fake_timeout
+ * @fn fatal_signal_pending
+ * @fn file_inode
+ * @fn file_mnt_idmap
+ * @fn i_size_read
+ * @fn kiocb_end_write
+ * @fn kiocb_start_write
+ * @fn memalloc_flags_restore
+ * @fn memalloc_flags_save
+ * @fn ratelimit_state_init
+ * @fn start_creating_path
+ * @fn end_creating_path
+ * @fn start_removing_noperm
+ * @fn start_removing_path
+ * @fn zloop_in_task
+ * @fn zloop_num_online_cpus
+ * @fn zloop_rq_bvecs
+ * @fn zloop_rq_iter_in_place
+ * @fn zloop_rq_zero_from
+ */
+#ifndef ZLOOP_BINDINGS_HELPER_H
+#define ZLOOP_BINDINGS_HELPER_H
+
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/falloc.h>
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/mount.h>
+#include <linux/namei.h>
+#include <linux/ratelimit.h>
+#include <linux/sched/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/stat.h>
+#include <linux/uio.h>
+#include <linux/workqueue.h>
+#include <linux/xattr.h>
+
+bool zloop_in_task(void);
+unsigned int zloop_num_online_cpus(void);
+unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned int max);
+bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_iter *iter);
+void zloop_rq_zero_from(struct request *rq, unsigned int from);
+
+/* Macros and casts, which bindgen does not evaluate. */
+#define ZLOOP_CONST(type, name) const type ZLOOP_CONST_##name = name
+
+#ifdef __BINDGEN__
+ZLOOP_CONST(blk_features_t, BLK_FEAT_ZONED);
+ZLOOP_CONST(blk_features_t, BLK_FEAT_WRITE_CACHE);
+ZLOOP_CONST(blk_status_t, BLK_STS_OK);
+ZLOOP_CONST(blk_status_t, BLK_STS_NOTSUPP);
+ZLOOP_CONST(blk_status_t, BLK_STS_TIMEOUT);
+ZLOOP_CONST(blk_status_t, BLK_STS_NOSPC);
+ZLOOP_CONST(blk_status_t, BLK_STS_RESOURCE);
+ZLOOP_CONST(blk_status_t, BLK_STS_IOERR);
+ZLOOP_CONST(blk_status_t, BLK_STS_ZONE_OPEN_RESOURCE);
+ZLOOP_CONST(int, IOCB_DIRECT);
+ZLOOP_CONST(fmode_t, FMODE_CAN_ODIRECT);
+ZLOOP_CONST(unsigned int, PF_LOCAL_THROTTLE);
+ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOIO);
+#endif
+
+#endif

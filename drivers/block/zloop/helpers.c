@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * C side of what Rust cannot call: macros. Nothing here decides anything.
+ */
+#include <linux/blk-mq.h>
+#include <linux/cpumask.h>
+#include <linux/highmem.h>
+#include <linux/preempt.h>
+#include <linux/uio.h>
+
+#include "bindings_helper.h"
+
+/* Whether the caller may sleep as far as interrupts are concerned. */
+bool zloop_in_task(void)
+{
+	return in_task();
+}
+
+unsigned int zloop_num_online_cpus(void)
+{
+	return num_online_cpus();
+}
+
+/*
+ * Store the multi-page segments of @rq in @out, at most @max of them, and
+ * return how many @rq has. Bios may begin in the middle of a bio_vec after a
+ * split; rq_for_each_bvec() takes care of it.
+ */
+unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned int max)
+{
+	struct req_iterator iter;
+	struct bio_vec bv;
+	unsigned int nr = 0;
+
+	rq_for_each_bvec(bv, rq, iter) {
+		if (nr < max)
+			out[nr] = bv;
+		nr++;
+	}
+	return nr;
+}
+
+/*
+ * Set up @iter over the data of @rq in place, without copying its bio_vecs.
+ * Returns false if @rq consists of several bios, which is when a copy is
+ * needed.
+ */
+bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_iter *iter)
+{
+	if (rq->bio != rq->biotail)
+		return false;
+	iov_iter_bvec(iter, dir, __bvec_iter_bvec(rq->bio->bi_io_vec, rq->bio->bi_iter),
+		      zloop_rq_bvecs(rq, NULL, 0), blk_rq_bytes(rq));
+	iter->iov_offset = rq->bio->bi_iter.bi_offset;
+	return true;
+}
+
+/* Zero the data of @rq beyond its first @from bytes. */
+void zloop_rq_zero_from(struct request *rq, unsigned int from)
+{
+	struct req_iterator iter;
+	struct bio_vec bv;
+	unsigned int pos = 0;
+
+	rq_for_each_segment(bv, rq, iter) {
+		if (pos + bv.bv_len > from) {
+			unsigned int skip = from > pos ? from - pos : 0;
+
+			memzero_page(bv.bv_page, bv.bv_offset + skip, bv.bv_len - skip);
+		}
+		pos += bv.bv_len;
+	}
+}
