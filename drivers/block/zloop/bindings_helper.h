@@ -18,11 +18,12 @@
  * @fn kiocb_start_write
  * @fn memalloc_flags_restore
  * @fn memalloc_flags_save
- * @fn ratelimit_state_init
+ * @fn mnt_idmap
+ * @fn ratelimit_default_init
  * @fn start_creating_path
  * @fn end_creating_path
  * @fn start_removing_noperm
- * @fn start_removing_path
+ * @fn vfs_path_lookup
  * @fn zloop_in_task
  * @fn zloop_num_online_cpus
  * @fn zloop_rq_bvecs
@@ -68,6 +69,7 @@ ZLOOP_CONST(blk_status_t, BLK_STS_IOERR);
 ZLOOP_CONST(blk_status_t, BLK_STS_ZONE_OPEN_RESOURCE);
 ZLOOP_CONST(int, IOCB_DIRECT);
 ZLOOP_CONST(fmode_t, FMODE_CAN_ODIRECT);
+ZLOOP_CONST(unsigned int, LOOKUP_DIRECTORY);
 ZLOOP_CONST(unsigned int, PF_LOCAL_THROTTLE);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOIO);
 #endif
