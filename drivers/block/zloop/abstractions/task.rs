@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The calling task and where it runs.
+//!
+//! C headers: [`include/linux/sched/mm.h`](srctree/include/linux/sched/mm.h),
+//! [`include/linux/sched/signal.h`](srctree/include/linux/sched/signal.h) and
+//! [`include/linux/capability.h`](srctree/include/linux/capability.h)
+
+use kernel::{
+    bindings,
+    prelude::*,
+    task::Task,
+    types::NotThreadSafe, //
+};
+
+use super::ffi;
+
+/// Whether the calling task is being killed. What takes long should then give up.
+///
+/// Process context.
+pub(crate) fn fatal_signal_pending() -> bool {
+    // SAFETY: The current task is valid.
+    unsafe { ffi::fatal_signal_pending(Task::current_raw()) != 0 }
+}
+
+/// Whether the caller runs in a task, as opposed to an interrupt of any kind.
+///
+/// That alone does not allow to sleep: a spinlock may be held. Any context.
+pub(crate) fn in_task() -> bool {
+    // SAFETY: No requirements.
+    unsafe { ffi::zloop_in_task() }
+}
+
+/// Whether the calling task has `CAP_SYS_ADMIN` in the initial user namespace.
+///
+/// The task is then noted to have used superuser privileges. Process context.
+pub(crate) fn capable_sys_admin() -> bool {
+    // CAST: A small constant.
+    const CAP_SYS_ADMIN: c_int = bindings::CAP_SYS_ADMIN as c_int;
+
+    // SAFETY: `CAP_SYS_ADMIN` is a valid capability, for which `capable()` has no requirements.
+    unsafe { bindings::capable(CAP_SYS_ADMIN) }
+}
+
+/// The number of processors that are online at the moment: at least one.
+///
+/// Any context.
+pub(crate) fn num_online_cpus() -> u32 {
+    // SAFETY: No requirements.
+    unsafe { ffi::zloop_num_online_cpus() }
+}
+
+/// A scope in which the calling task's memory allocations do not start I/O, and in which it is
+/// throttled only by the dirty pages of the device that it writes to.
+///
+/// For a task that serves the I/O of a block device: reclaiming memory could otherwise wait for
+/// that very device, and throttling for the device's users, who produce the dirty pages.
+///
+/// Scopes nest. They must end in the reverse order, or the outer one loses its effect early.
+///
+/// # Invariants
+///
+/// `added` are those flags of the task that made the scope which [`enter()`](Self::enter) has set.
+#[must_use = "the scope ends when the value is dropped"]
+pub(crate) struct NoIo {
+    added: u32,
+    /// The flags are those of the task that made the scope.
+    _not_send: NotThreadSafe,
+}
+
+impl NoIo {
+    /// Enters the scope. Any context, but of use in process context only.
+    pub(crate) fn enter() -> Self {
+        // SAFETY: Changes only flags of the current task that the task itself may change.
+        let added =
+            unsafe { ffi::memalloc_flags_save(ffi::PF_MEMALLOC_NOIO | ffi::PF_LOCAL_THROTTLE) };
+
+        // INVARIANT: `memalloc_flags_save()` returns the flags that were not set before.
+        Self {
+            added,
+            _not_send: NotThreadSafe,
+        }
+    }
+}
+
+impl Drop for NoIo {
+    fn drop(&mut self) {
+        // SAFETY: Called by the task that entered the scope, as the type is not `Send`. Clears
+        // only flags that `enter()` has set, by the type invariant.
+        unsafe { ffi::memalloc_flags_restore(self.added) };
+    }
+}
