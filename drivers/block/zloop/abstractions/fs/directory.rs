@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open directories.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
+//! [`include/linux/namei.h`](srctree/include/linux/namei.h)
+
+use core::{
+    marker::PhantomData,
+    ptr, //
+};
+
+use kernel::{
+    bindings,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
+    fs::{
+        file::flags,
+        File, //
+    },
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+use super::{
+    super::ffi,
+    adopt,
+    check_name,
+    dentry,
+    idmap,
+    inode,
+    path,
+    write_access::WriteAccess, //
+};
+
+/// The flags that every directory is opened with.
+// CAST: The flags occupy the low 23 bits (`include/uapi/asm-generic/fcntl.h`).
+const OPEN_FLAGS: c_int = (flags::O_RDONLY | flags::O_DIRECTORY | flags::O_LARGEFILE) as c_int;
+
+/// An open directory. Cloning makes a new reference to the same open directory.
+///
+/// An open directory pins the mount it is on: it cannot be unmounted.
+///
+/// # Invariants
+///
+/// The file is a directory, is in no descriptor table, and nothing uses its file position.
+#[derive(Clone)]
+pub(crate) struct Directory(ARef<File>);
+
+impl Directory {
+    /// Opens the directory `path`, which the root, the working directory and the credentials of
+    /// the calling task give its meaning.
+    ///
+    /// Fails with the errors of open(2): [`ENOENT`], [`ENOTDIR`], [`EACCES`], [`ELOOP`], ...
+    pub(crate) fn open(path: &CStr) -> Result<Self> {
+        // SAFETY: `path` is a NUL-terminated string.
+        let file = unsafe { bindings::filp_open(path.as_char_ptr(), OPEN_FLAGS, 0) };
+
+        // INVARIANT: `O_DIRECTORY` allows directories only. No one else has this open file.
+        // SAFETY: `filp_open()` returns an error or a reference to a file in no descriptor table.
+        Ok(Self(unsafe { adopt(file) }?))
+    }
+
+    /// Makes the directory `path`, whose parent must exist, as mkdir(2) does.
+    ///
+    /// `mode` holds the permission bits; the umask of the calling task is applied.
+    ///
+    /// Fails with the errors of mkdir(2): [`EEXIST`], [`ENOENT`] (no parent), [`EROFS`],
+    /// [`ENOSPC`], ..., and with [`EAGAIN`] while an NFS client holds a delegation of the parent.
+    pub(crate) fn create(path: &CStr, mode: u16) -> Result {
+        let mut parent = bindings::path::default();
+
+        // SAFETY: `path` is a NUL-terminated string and `parent` can be written to.
+        let entry = from_err_ptr(unsafe {
+            ffi::start_creating_path(
+                bindings::AT_FDCWD,
+                path.as_char_ptr(),
+                &mut parent,
+                ffi::LOOKUP_DIRECTORY,
+            )
+        })?;
+
+        // SAFETY: `start_creating_path()` succeeded, so `parent` holds a reference to a mount.
+        let idmap = unsafe { ffi::mnt_idmap(parent.mnt) };
+
+        // SAFETY: Likewise `parent` holds a reference to a directory, which keeps its inode.
+        let dir = unsafe { (*parent.dentry).d_inode };
+
+        // SAFETY: `start_creating_path()` took write access to the mount, locked `dir` and looked
+        // `entry` up in it. The reference to `entry` is given away. No delegation is returned
+        // through a null pointer.
+        let entry = unsafe { bindings::vfs_mkdir(idmap, dir, entry, mode, ptr::null_mut()) };
+
+        let result = from_err_ptr(entry);
+
+        // SAFETY: This ends what `start_creating_path()` began, with the result of `vfs_mkdir()`,
+        // which may be an error pointer: `vfs_mkdir()` has then unlocked the directory already.
+        unsafe { ffi::end_creating_path(&parent, entry) };
+
+        result.map(|_| ())
+    }
+
+    /// Removes the empty directory `path`, as rmdir(2) does. A final symbolic link is not
+    /// followed.
+    ///
+    /// Fails with the errors of rmdir(2): [`ENOTEMPTY`], [`ENOENT`], [`ENOTDIR`], [`EBUSY`] (a
+    /// mount point or the root directory), [`EINVAL`] (the last component is `.` or `..`), ...,
+    /// and with [`EAGAIN`] while an NFS client holds a delegation of the parent.
+    pub(crate) fn remove(path: &CStr) -> Result {
+        let (parent, name) = split(path.to_bytes())?;
+
+        let mut buf = KVec::with_capacity(parent.len() + 1, GFP_KERNEL)?;
+        buf.extend_from_slice(parent, GFP_KERNEL)?;
+        buf.push(0, GFP_KERNEL)?;
+        let parent = CStr::from_bytes_with_nul(&buf).map_err(|_| EINVAL)?;
+
+        Self::open(parent)?.remove_dir(name)
+    }
+
+    /// Removes the empty directory `name` of this directory.
+    fn remove_dir(&self, name: &[u8]) -> Result {
+        let _access = WriteAccess::new(&self.0)?;
+        let entry = LockedEntry::lookup(self, name)?;
+
+        // SAFETY: The directory and its inode are valid, its lock and write access to the mount
+        // are held, and `entry` is a positive entry of it. A null pointer asks for no delegation.
+        to_result(unsafe {
+            bindings::vfs_rmdir(
+                idmap(&self.0),
+                inode(&self.0),
+                entry.dentry,
+                ptr::null_mut(),
+            )
+        })
+    }
+
+    /// Removes the file `name` of this directory, as unlink(2) does.
+    ///
+    /// Fails with the errors of unlink(2): [`ENOENT`], [`EISDIR`], [`EACCES`], [`EROFS`],
+    /// [`EBUSY`] (something is mounted on it), ..., with [`EINVAL`] if `name` is not a single
+    /// component, and with [`EAGAIN`] while an NFS client holds a delegation of the file.
+    pub(crate) fn unlink(&self, name: &CStr) -> Result {
+        check_name(name.to_bytes())?;
+
+        let _access = WriteAccess::new(&self.0)?;
+        let entry = LockedEntry::lookup(self, name.to_bytes())?;
+
+        // SAFETY: The directory and its inode are valid, its lock and write access to the mount
+        // are held, and `entry` is a positive entry of it. A null pointer asks for no delegation.
+        to_result(unsafe {
+            bindings::vfs_unlink(
+                idmap(&self.0),
+                inode(&self.0),
+                entry.dentry,
+                ptr::null_mut(),
+            )
+        })
+    }
+
+    /// Makes the names in this directory durable, as fsync(2) does.
+    ///
+    /// Fails with [`EINVAL`] if the file system has nothing to sync directories with, and with
+    /// the error of the file system.
+    pub(crate) fn sync(&self) -> Result {
+        // SAFETY: `self.0` is a valid, open file.
+        to_result(unsafe { bindings::vfs_fsync(self.0.as_ptr(), 0) })
+    }
+
+    /// Whether `self` and `other` are the same directory, by whatever paths they were opened.
+    ///
+    /// Any context.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        // An inode in use has one `struct inode`.
+        ptr::eq(inode(&self.0), inode(&other.0))
+    }
+
+    /// Opens the directory once more, with a file position of its own.
+    pub(super) fn reopen(&self) -> Result<Self> {
+        // SAFETY: The path of an open directory is a directory, and the name is NUL-terminated.
+        let file =
+            unsafe { bindings::file_open_root(path(&self.0), c".".as_char_ptr(), OPEN_FLAGS, 0) };
+
+        // INVARIANT: As in `open()`.
+        // SAFETY: `file_open_root()` returns an error or a reference to a file in no descriptor
+        // table.
+        Ok(Self(unsafe { adopt(file) }?))
+    }
+
+    /// The open file.
+    pub(super) fn as_file(&self) -> &File {
+        &self.0
+    }
+}
+
+/// An existing entry of a directory that is locked against changes.
+///
+/// # Invariants
+///
+/// `dentry` was returned by `start_removing_noperm()`: it is positive, and the reference to it and
+/// the lock of the directory are held until the value is dropped.
+struct LockedEntry<'a> {
+    dentry: *mut bindings::dentry,
+    _dir: PhantomData<&'a Directory>,
+}
+
+impl<'a> LockedEntry<'a> {
+    /// Locks `dir` and looks `name` up. Fails with [`ENOENT`] if there is no such entry.
+    fn lookup(dir: &'a Directory, name: &[u8]) -> Result<Self> {
+        let mut name = bindings::qstr {
+            __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
+                __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {
+                    hash: 0,
+                    len: u32::try_from(name.len()).map_err(|_| ENAMETOOLONG)?,
+                },
+            },
+            name: name.as_ptr(),
+        };
+
+        // INVARIANT: What the call returns, unless it is an error.
+        // SAFETY: The directory entry of `dir` is valid and a directory; `name` is valid during
+        // the call, which computes the hash. The caller holds no lock of a directory.
+        let dentry = unsafe { ffi::start_removing_noperm(dentry(&dir.0), &mut name) };
+
+        Ok(Self {
+            dentry: from_err_ptr(dentry)?,
+            _dir: PhantomData,
+        })
+    }
+}
+
+impl Drop for LockedEntry<'_> {
+    fn drop(&mut self) {
+        // SAFETY: By the type invariant this ends what `start_removing_noperm()` began.
+        unsafe { bindings::end_dirop(self.dentry) };
+    }
+}
+
+/// Splits `path` into the path of the parent directory and the last component.
+fn split(path: &[u8]) -> Result<(&[u8], &[u8])> {
+    let is_slash = |byte: &u8| *byte == b'/';
+
+    if path.is_empty() {
+        return Err(ENOENT);
+    }
+    // The root directory, which is always in use.
+    let end = path.iter().rposition(|byte| !is_slash(byte)).ok_or(EBUSY)? + 1;
+    let path = &path[..end];
+
+    let (parent, name) = match path.iter().rposition(is_slash) {
+        Some(slash) => (&path[..=slash], &path[slash + 1..]),
+        None => (&b"."[..], path),
+    };
+    check_name(name)?;
+    Ok((parent, name))
+}

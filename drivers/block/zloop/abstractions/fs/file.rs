@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Open regular files that hold the data of a device.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
+//! [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
+
+use core::ptr;
+
+use kernel::{
+    bindings,
+    error::to_result,
+    fs::File,
+    prelude::*,
+    sync::aref::ARef, //
+};
+
+use super::{
+    super::ffi,
+    dentry,
+    idmap,
+    inode,
+    path,
+    to_count,
+    write_access::WriteAccess, //
+};
+
+/// A regular file, open for reading and writing. Cloning makes a new reference to the same open
+/// file. [`Directory::open_file()`](super::Directory::open_file) makes it.
+///
+/// An open file pins its mount, and its inode even if it is removed from its directory. See the
+/// [module](super) for when it is closed.
+///
+/// # Invariants
+///
+/// The file is a regular file, open for reading and writing, in no descriptor table, and its
+/// operations have `read_iter` and `write_iter`. When it was opened it was on the same mount as
+/// the directory it was opened in, and had one hard link.
+#[derive(Clone)]
+pub(crate) struct BackingFile(ARef<File>);
+
+impl BackingFile {
+    /// Wraps `file`, which fulfils the type invariants.
+    pub(super) fn from_checked(file: ARef<File>) -> Self {
+        // INVARIANT: The caller's duty.
+        Self(file)
+    }
+
+    /// The open file.
+    pub(crate) fn as_file(&self) -> &File {
+        &self.0
+    }
+
+    /// The size in bytes, as the kernel has it in memory.
+    ///
+    /// Any context. Writes that are in flight may or may not be included.
+    pub(crate) fn size(&self) -> u64 {
+        // SAFETY: `self.0` holds a reference to its inode.
+        let size = unsafe { ffi::i_size_read(inode(&self.0)) };
+
+        // Sizes are never negative.
+        u64::try_from(size).unwrap_or(0)
+    }
+
+    /// The size in bytes, as the file system reports it to stat(2).
+    ///
+    /// May ask a server or another file system. Fails with the error of the file system, and with
+    /// [`EIO`] if that does not know the size.
+    pub(crate) fn stat_size(&self) -> Result<u64> {
+        let mut stat = bindings::kstat::default();
+
+        // SAFETY: The path of an open file is valid, and `stat` can be written to.
+        to_result(unsafe {
+            bindings::vfs_getattr(path(&self.0), &mut stat, bindings::STATX_SIZE, 0)
+        })?;
+
+        if stat.result_mask & bindings::STATX_SIZE == 0 {
+            return Err(EIO);
+        }
+        u64::try_from(stat.size).map_err(|_| EIO)
+    }
+
+    /// Cuts or extends the file to `len` bytes. What is added reads as zeros.
+    ///
+    /// Waits while the file system is frozen. Fails with the errors of truncate(2): [`EFBIG`]
+    /// (beyond what the file system can hold), [`EPERM`] (immutable or append-only), [`EROFS`],
+    /// [`ENOSPC`], [`EIO`], ... The size is unknown after an error.
+    pub(crate) fn truncate(&self, len: u64) -> Result {
+        let len = bindings::loff_t::try_from(len).map_err(|_| EFBIG)?;
+
+        // SAFETY: The path of an open file is valid.
+        to_result(unsafe { bindings::vfs_truncate(path(&self.0), len) })
+    }
+
+    /// Makes the data durable, and the size and whatever else is needed to read it back, as
+    /// fdatasync(2) does.
+    ///
+    /// Reports an error of earlier write-back too, and each such error once for this open file.
+    pub(crate) fn sync(&self) -> Result {
+        // SAFETY: `self.0` is a valid, open file.
+        to_result(unsafe {
+            bindings::vfs_fsync_range(self.0.as_ptr(), 0, bindings::loff_t::MAX, 1)
+        })
+    }
+
+    /// Sets the extended attribute `name` (with its prefix, as in `user.example`), whether it
+    /// exists or not.
+    ///
+    /// Waits while the file system is frozen. Durable after [`sync()`](Self::sync) on file systems
+    /// that journal attributes together with the file. Fails with the errors of setxattr(2):
+    /// `EOPNOTSUPP` (the file system has no such attributes), [`ENOSPC`], `EDQUOT`, [`EROFS`], ...
+    pub(crate) fn set_xattr(&self, name: &CStr, value: &[u8]) -> Result {
+        let _access = WriteAccess::new(&self.0)?;
+
+        // SAFETY: The ID mapping and the directory entry are those of an open file, `name` is
+        // NUL-terminated and `value` holds that many bytes. Write access to the mount is held.
+        to_result(unsafe {
+            bindings::vfs_setxattr(
+                idmap(&self.0),
+                dentry(&self.0),
+                name.as_char_ptr(),
+                value.as_ptr().cast(),
+                value.len(),
+                0,
+            )
+        })
+    }
+
+    /// Reads the extended attribute `name` into `buf` and returns its length. With an empty `buf`
+    /// only the length is returned.
+    ///
+    /// Fails with the errors of getxattr(2): [`ENODATA`] (no such attribute), [`ERANGE`] (`buf` is
+    /// too short), `EOPNOTSUPP` (the file system has no such attributes), ...
+    pub(crate) fn get_xattr(&self, name: &CStr, buf: &mut [u8]) -> Result<usize> {
+        // What file systems look at to see whether only the length is wanted: the pointer.
+        let value = match buf {
+            [] => ptr::null_mut(),
+            _ => buf.as_mut_ptr(),
+        };
+
+        // SAFETY: The ID mapping and the directory entry are those of an open file, `name` is
+        // NUL-terminated, and `value` is null, or valid for writes of that many bytes.
+        let len = to_count(unsafe {
+            bindings::vfs_getxattr(
+                idmap(&self.0),
+                dentry(&self.0),
+                name.as_char_ptr(),
+                value.cast(),
+                buf.len(),
+            )
+        })?;
+
+        if !buf.is_empty() && len > buf.len() {
+            return Err(ERANGE);
+        }
+        Ok(len)
+    }
+
+    /// Removes the extended attribute `name`.
+    ///
+    /// Waits while the file system is frozen. Fails with the errors of removexattr(2):
+    /// [`ENODATA`] (no such attribute), `EOPNOTSUPP`, [`EROFS`], ...
+    pub(crate) fn remove_xattr(&self, name: &CStr) -> Result {
+        let _access = WriteAccess::new(&self.0)?;
+
+        // SAFETY: The ID mapping and the directory entry are those of an open file, and `name` is
+        // NUL-terminated. Write access to the mount is held.
+        to_result(unsafe {
+            bindings::vfs_removexattr(idmap(&self.0), dentry(&self.0), name.as_char_ptr())
+        })
+    }
+
+    /// Reads at the byte `pos` into `buf` and returns how many bytes there were: fewer than asked
+    /// for at the end of the file, none beyond it.
+    ///
+    /// For a file that was not opened for direct I/O.
+    pub(crate) fn read_at(&self, buf: &mut [u8], pos: u64) -> Result<usize> {
+        let mut pos = bindings::loff_t::try_from(pos).map_err(|_| EINVAL)?;
+
+        // SAFETY: `self.0` is a valid file open for reading with `read_iter`, and `buf` is valid
+        // for writes of that many bytes.
+        to_count(unsafe {
+            bindings::kernel_read(
+                self.0.as_ptr(),
+                buf.as_mut_ptr().cast(),
+                buf.len(),
+                &mut pos,
+            )
+        })
+    }
+
+    /// Writes `buf` at the byte `pos` and returns how many bytes were written, which can be fewer
+    /// than asked for if an error follows.
+    ///
+    /// For a file that was not opened for direct I/O. Waits while the file system is frozen.
+    pub(crate) fn write_at(&self, buf: &[u8], pos: u64) -> Result<usize> {
+        let mut pos = bindings::loff_t::try_from(pos).map_err(|_| EFBIG)?;
+
+        // SAFETY: `self.0` is a valid file open for writing with `write_iter`, and `buf` is valid
+        // for reads of that many bytes.
+        to_count(unsafe {
+            bindings::kernel_write(self.0.as_ptr(), buf.as_ptr().cast(), buf.len(), &mut pos)
+        })
+    }
+
+    /// Whether `self` and `other` are the same file, by whatever names they were opened.
+    ///
+    /// Any context.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        // An inode in use has one `struct inode`.
+        ptr::eq(inode(&self.0), inode(&other.0))
+    }
+
+    /// Whether `self` and `other` are on the same file system, through whatever mounts.
+    ///
+    /// Any context.
+    pub(crate) fn same_filesystem(&self, other: &Self) -> bool {
+        // SAFETY: `self.0` holds a reference to its inode, whose file system never changes.
+        let this = unsafe { (*inode(&self.0)).i_sb };
+
+        // SAFETY: As above.
+        let that = unsafe { (*inode(&other.0)).i_sb };
+
+        ptr::eq(this, that)
+    }
+}
