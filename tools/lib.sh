@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# Common to the scripts of this directory: paths, messages, locks, and how
+# things get into the cache. Sourced, never run.
+
+set -euo pipefail
+export LC_ALL=C.UTF-8
+umask 022
+
+# The Debian release of the build root is that of the kernel packages, whose
+# compilers the module needs; the guest root is newer, see guest.packages.
+ROOT_SUITE=trixie
+GUEST_SUITE=forky
+
+# shellcheck disable=SC2034 # used by the scripts that source this file
+{
+	TOP=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/..")
+	TOOLS=$TOP/tools
+	BUILD=$TOP/build
+	SRC=$TOP/drivers/block/zloop
+	CACHE=$(realpath -m -- "${ZLOOP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/zloop}")
+	JOBS=${JOBS:-$(nproc)}
+}
+
+say() { printf '%s\n' "  $*" >&2; }
+
+die() {
+	printf '%s: error: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# step DESCRIPTION COMMAND...: run quietly, say how long it took; on failure
+# show the end of the output and where all of it is.
+step() {
+	local what=$1 log start=$SECONDS rc=0
+	shift
+	mkdir -p "$CACHE/logs"
+	log=$CACHE/logs/$(tr -cs 'a-zA-Z0-9.\n' - <<<"$what" | cut -c1-60).log
+	if [[ ${V:-0} == 1 ]]; then
+		say "$what ..."
+		"$@" >&2 || rc=$?
+	else
+		printf '  %s ... ' "$what" >&2
+		"$@" >"$log" 2>&1 </dev/null || rc=$?
+		printf '%s\n' "$([[ $rc == 0 ]] && echo "$((SECONDS - start)) s" || echo FAILED)" >&2
+	fi
+	if [[ $rc != 0 ]]; then
+		[[ ${V:-0} == 1 ]] || tail -n 30 "$log" >&2
+		die "$what failed with status $rc${V:+}; the whole output is in $log"
+	fi
+}
+
+# hash_of WORD-OR-FILE...: a short key of the given strings and file contents.
+hash_of() {
+	local item
+	for item in "$@"; do
+		if [[ -f $item ]]; then cat -- "$item"; else printf '%s\n' "$item"; fi
+	done | sha256sum | cut -c1-12
+}
+
+# Everything in the cache is made under a temporary name and then renamed, so
+# that what is there under its final name is whole. with_lock keeps two makes
+# from making the same thing; the lock ends with the process that holds it.
+#
+# make_once DIR FUNCTION: unless DIR exists, call FUNCTION TMPDIR, then rename.
+make_once() {
+	local dir=$1 fn=$2
+	[[ -d $dir ]] && return
+	mkdir -p "$(dirname -- "$dir")"
+	(
+		with_lock "${dir##*/}"
+		[[ -d $dir ]] && exit
+		remove_tree "$dir.tmp"
+		"$fn" "$dir.tmp"
+		mv -T -- "$dir.tmp" "$dir"
+	)
+}
+
+# with_lock NAME: hold the lock NAME of the cache until this (sub)shell ends.
+with_lock() {
+	local fd
+	mkdir -p "$CACHE/locks"
+	exec {fd}>"$CACHE/locks/$1"
+	if ! flock -n "$fd"; then
+		say "waiting for another run that holds $CACHE/locks/$1"
+		flock "$fd"
+	fi
+}
+
+# in_userns COMMAND...: with root, just run it; otherwise run it as root of a
+# user namespace with the caller's subordinate ids, which own the Debian roots.
+in_userns() {
+	if [[ $(id -u) == 0 ]]; then
+		"$@"
+	else
+		unshare --map-root-user --map-auto "$@"
+	fi
+}
+
+# remove_tree DIR: never crosses into another file system, so that a mount
+# left in a tree cannot be emptied.
+remove_tree() {
+	[[ -e $1 ]] || return 0
+	in_userns rm -rf --one-file-system -- "$1"
+}

@@ -1,0 +1,406 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Helpers of the zloop functional tests. A script sources this file, defines one function for each test case,
+# runs each with "tap_run FUNCTION DESCRIPTION" and ends with "tap_end".
+#
+# A case runs in a subshell. It fails by "fail MESSAGE" (which ends it) or by the checks at its end: what it set up
+# (devices, mounts, loop and device-mapper devices) is taken down in reverse order, and it must be possible to take
+# it down; the kernel log must hold no warning. So cases do not clean up after themselves and do not depend on others.
+
+set -u
+export LC_ALL=C
+
+ZL_DIR=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ZL_CTL=/dev/zloop-control
+ZL_SCRIPT=$(basename "$0" .sh)
+# Which driver is under test: "rust" (default) or "c". Only for what differs by design, never for a defect.
+ZLOOP_DRIVER=${ZLOOP_DRIVER:-rust}
+ZBDTOOL=${ZBDTOOL:-}
+
+tap_count=0
+tap_failed=0
+
+# --- TAP -----------------------------------------------------------------------------------------------------------
+
+diag() { printf '# %s\n' "${*//$'\n'/$'\n'# }"; }
+
+# Ends the script: nothing in it can be tested here.
+tap_bail() {
+	printf 'Bail out! %s\n' "$*"
+	exit 1
+}
+
+# Ends the case as failed.
+fail() {
+	diag "FAIL: $*"
+	exit 1
+}
+
+# Ends the case as skipped; the reason is part of the result line.
+skip() {
+	printf '%s' "$*" > "$ZL_T/skip"
+	exit 4
+}
+
+# Milliseconds since boot, without starting a process.
+now_ms() {
+	local up
+	read -r up _ < /proc/uptime
+	REPLY=$((10#${up/./} * 10))
+}
+
+# tap_run FUNCTION DESCRIPTION
+tap_run() {
+	local status began taken note=
+
+	[ -z "${ZLOOP_ONLY:-}" ] || [[ $1 == $ZLOOP_ONLY ]] || return 0
+	tap_count=$((tap_count + 1))
+	now_ms
+	began=$REPLY
+	ZL_T=$(mktemp -d "${ZLOOP_TMP:-/tmp}/zloop-test.XXXXXX") || tap_bail "mktemp failed"
+	: > "$ZL_T/undo"
+	zl_kmsg "start $ZL_SCRIPT $1"
+	( "$1" )
+	status=$?
+	[ "$status" -ne 4 ] || { note=" # SKIP $(< "$ZL_T/skip")"; status=0; }
+	zl_teardown || status=1
+	zl_check_kernel_log "start $ZL_SCRIPT $1" || status=1
+	zl_kmsg "end $ZL_SCRIPT $1 status=$status"
+	rmdir "$ZL_T" 2> /dev/null || rm -rf --one-file-system "$ZL_T"
+	now_ms
+	taken=$((REPLY - began))
+	[ "$status" -eq 0 ] || { printf 'not '; tap_failed=$((tap_failed + 1)); note=; }
+	printf 'ok %d %s: %s%s\n' "$tap_count" "$1" "$2" "$note"
+	diag "duration $((taken / 1000)).$(printf %03d $((taken % 1000))) s"
+}
+
+# Prints the plan and leaves with the script's status.
+tap_end() {
+	printf '1..%d\n' "$tap_count"
+	[ "$tap_failed" -eq 0 ]
+	exit
+}
+
+# --- Assertions ----------------------------------------------------------------------------------------------------
+
+# expect WHAT EXPECTED SEEN
+expect() { [ "$2" = "$3" ] || fail "$1: expected '$2', seen '$3'"; }
+
+# expect_match WHAT PATTERN SEEN (a bash pattern)
+expect_match() {
+	# shellcheck disable=SC2053 # the right side is a pattern on purpose
+	[[ $3 == $2 ]] || fail "$1: expected pattern '$2', seen '$3'"
+}
+
+# must COMMAND...: the command has to succeed; its output is shown when it does not.
+must() {
+	local out
+	out=$("$@" 2>&1) || fail "'$*' failed with status $?: $out"
+}
+
+# must_fail COMMAND...
+must_fail() {
+	local out
+	! out=$("$@" 2>&1) || fail "'$*' succeeded, it has to fail: $out"
+}
+
+# Steps for zbdtool on standard input, on the device given. The case fails when a result differs.
+steps() {
+	local out
+	out=$("$ZBDTOOL" script "$1") || fail "$1: $out"
+	[ -z "$out" ] || diag "$out"
+}
+
+# The result of one step, in REPLY.
+step() {
+	REPLY=$("$ZBDTOOL" script "$1" <<< "$2" 2>&1)
+	REPLY=${REPLY#"$2: "}
+}
+
+# --- Kernel log ----------------------------------------------------------------------------------------------------
+
+zl_kmsg() { printf 'zloop-selftest: %s\n' "$*" > /dev/kmsg; }
+
+# Kernel messages since the last message that holds TEXT.
+klog_since() { dmesg | awk -v m="zloop-selftest: $1" 'index($0, m) { n = 0; next } { l[n++] = $0 } END { for (i = 0; i < n; i++) print l[i] }'; }
+
+# Marks the place in the log that klog_has starts from.
+klog_mark() {
+	ZL_MARK="mark $ZL_SCRIPT $BASHPID $RANDOM"
+	zl_kmsg "$ZL_MARK"
+}
+
+# klog_has WORD...: one message of zloop since the mark has all the words.
+klog_has() {
+	local line word log
+	log=$(klog_since "$ZL_MARK" | grep -F zloop)
+	while read -r line; do
+		for word in "$@"; do
+			[[ $line == *"$word"* ]] || continue 2
+		done
+		return 0
+	done <<< "$log"
+	fail "no kernel message with all of '$*'; seen: $log"
+}
+
+zl_check_kernel_log() {
+	local bad
+	bad=$(klog_since "$1" | grep -E 'WARNING: |BUG: |kernel BUG|Oops|general protection|KASAN|UBSAN|possible circular|possible recursive|suspicious RCU|unreferenced object|list_(add|del) corruption|INFO: task .* blocked|refcount_t|Call Trace' | head -n 8)
+	[ -z "$bad" ] || { diag "kernel log: $bad"; return 1; }
+}
+
+# --- What a case sets up -------------------------------------------------------------------------------------------
+
+# undo KIND ARGUMENT: to be taken down after the case, last first.
+undo() { printf '%s %s\n' "$1" "$2" >> "$ZL_T/undo"; }
+
+zl_retry_umount() {
+	local i
+	for ((i = 0; i < 30; i++)); do
+		umount "$1" 2> /dev/null && return 0
+		mountpoint -q "$1" || return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+zl_teardown() {
+	local kind arg lines i status=0 out
+
+	mapfile -t lines < "$ZL_T/undo"
+	for ((i = ${#lines[@]} - 1; i >= 0; i--)); do
+		read -r kind arg <<< "${lines[i]}"
+		case $kind in
+		dev)
+			[ -e "/sys/block/zloop$arg" ] || continue
+			out=$(zl_wait_remove "$arg") || { diag "left over: zloop$arg cannot be removed: $out"; status=1; }
+			;;
+		mount)
+			mountpoint -q "$arg" || continue
+			zl_retry_umount "$arg" && continue
+			diag "left over: $arg cannot be unmounted"
+			umount -l "$arg"
+			status=1
+			;;
+		loop) losetup -d "$arg" 2> /dev/null ;;
+		dm)
+			[ -e "/dev/mapper/$arg" ] || continue
+			dmsetup remove --retry "$arg" || { diag "left over: dm $arg"; dmsetup remove -f "$arg"; status=1; }
+			;;
+		pid) kill "$arg" 2> /dev/null ;;
+		thaw) fsfreeze -u "$arg" 2> /dev/null ;;
+		nvmet) nvmet_down "$arg" ;;
+		cgroup) rmdir "$arg" 2> /dev/null ;;
+		esac
+	done
+	for arg in /sys/block/zloop[0-9]*; do
+		[ -e "$arg" ] || continue
+		diag "left over: ${arg##*/} was not made through the helpers, removing it"
+		zl_wait_remove "${arg##*zloop}" > /dev/null
+		status=1
+	done
+	return "$status"
+}
+
+zl_wait_remove() {
+	local i
+	for ((i = 0; i < 50; i++)); do
+		{ printf 'remove id=%d' "$1" > "$ZL_CTL"; } 2> /dev/null
+		[ -e "/sys/block/zloop$1" ] || return 0
+		sleep 0.1
+	done
+	ctl "remove id=$1"
+	printf %s "$REPLY"
+	return 1
+}
+
+# The errno name of a message of bash.
+errno_of() {
+	case $1 in
+	*"Operation not permitted") REPLY=EPERM ;;
+	*"No such file or directory") REPLY=ENOENT ;;
+	*"Input/output error") REPLY=EIO ;;
+	*"No such device or address") REPLY=ENXIO ;;
+	*"Permission denied") REPLY=EACCES ;;
+	*"Cannot allocate memory") REPLY=ENOMEM ;;
+	*"Device or resource busy") REPLY=EBUSY ;;
+	*"File exists") REPLY=EEXIST ;;
+	*"No such device") REPLY=ENODEV ;;
+	*"Not a directory") REPLY=ENOTDIR ;;
+	*"Is a directory") REPLY=EISDIR ;;
+	*"Invalid argument") REPLY=EINVAL ;;
+	*"File too large") REPLY=EFBIG ;;
+	*"No space left on device") REPLY=ENOSPC ;;
+	*"Read-only file system") REPLY=EROFS ;;
+	*"Too many levels of symbolic links") REPLY=ELOOP ;;
+	*"Operation not supported") REPLY=EOPNOTSUPP ;;
+	*"Interrupted system call") REPLY=EINTR ;;
+	*"Text file busy") REPLY=ETXTBSY ;;
+	*"Argument list too long") REPLY=E2BIG ;;
+	*"Value too large for defined data type") REPLY=EOVERFLOW ;;
+	*"Numerical result out of range") REPLY=ERANGE ;;
+	*) REPLY="unknown errno: $1" ;;
+	esac
+}
+
+# One command to the control device; REPLY is "ok" or the errno name.
+ctl() {
+	local err
+	if err=$({ printf '%s\n' "$1" > "$ZL_CTL"; } 2>&1); then
+		REPLY=ok
+	else
+		errno_of "$err"
+	fi
+}
+
+# ctl_expect EXPECTED COMMAND; EXPECTED may list alternatives: EINVAL/ENOMEM
+ctl_expect() {
+	ctl "$2"
+	[[ /$1/ == */"$REPLY"/* ]] || fail "'$2': expected $1, seen $REPLY; log: $(dmesg | grep zloop | tail -n 3)"
+}
+
+# add OPTIONS [ID [BASE]]: adds zloop<ID> (default 0) in directory BASE (default $BDIR); sets DEV.
+add() {
+	local id=${2:-0} base=${3:-$BDIR}
+	mkdir -p "$base/$id"
+	undo dev "$id"
+	ctl_expect ok "add id=$id,base_dir=$base${1:+,$1}"
+	# The node is there when write(2) returns: the tests rely on it as fstests does.
+	[ -b "/dev/zloop$id" ] || fail "add succeeded, but /dev/zloop$id does not exist"
+	# shellcheck disable=SC2034 # for the scripts
+	DEV=/dev/zloop$id
+}
+
+# add_expect ERRNO OPTIONS [ID [BASE]]: an add that has to fail.
+add_expect() {
+	local id=${3:-0} base=${4:-$BDIR}
+	mkdir -p "$base/$id"
+	ctl "add id=$id,base_dir=$base${2:+,$2}"
+	if [ "$REPLY" = ok ]; then
+		undo dev "$id"
+		fail "'add $2' succeeded, expected $1"
+	fi
+	[[ /$1/ == */"$REPLY"/* ]] || fail "'add $2': expected $1, seen $REPLY"
+	[ ! -e "/sys/block/zloop$id" ] || fail "'add $2' failed, but zloop$id exists"
+}
+
+# remove [ID]
+remove() { ctl_expect ok "remove id=${1:-0}"; }
+
+# --- Backing stores ------------------------------------------------------------------------------------------------
+
+ZL_N=0
+
+# backing_tmpfs [MOUNT OPTIONS]: sets BDIR.
+backing_tmpfs() {
+	ZL_N=$((ZL_N + 1))
+	BDIR=$ZL_T/mnt$ZL_N
+	mkdir "$BDIR"
+	must mount -t tmpfs -o "size=1g${1:+,$1}" zloop-test "$BDIR"
+	undo mount "$BDIR"
+}
+
+# new_loop SIZE_MB: a loop device on a sparse file; sets LOOP.
+new_loop() {
+	ZL_N=$((ZL_N + 1))
+	truncate -s "$1M" "$ZL_T/img$ZL_N"
+	LOOP=$(losetup -f --show "$ZL_T/img$ZL_N") || fail "losetup failed"
+	undo loop "$LOOP"
+}
+
+# make_fs TYPE DEVICE [MKFS OPTION...]
+make_fs() {
+	local fs=$1 dev=$2
+	shift 2
+	case $fs in
+	ext4) must mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard "$@" "$dev" ;;
+	xfs) must mkfs.xfs -q -f -K "$@" "$dev" ;;
+	btrfs) must mkfs.btrfs -q -f -K "$@" "$dev" ;;
+	*) fail "unknown file system $fs" ;;
+	esac
+}
+
+# mount_backing DEVICE [OPTIONS]: sets BDIR.
+mount_backing() {
+	ZL_N=$((ZL_N + 1))
+	BDIR=$ZL_T/mnt$ZL_N
+	mkdir "$BDIR"
+	must mount ${2:+-o "$2"} "$1" "$BDIR"
+	undo mount "$BDIR"
+}
+
+# backing TYPE [SIZE_MB]: a fresh file system of that type; sets BDIR, and LOOP unless it is tmpfs.
+backing() {
+	if [ "$1" = tmpfs ]; then
+		backing_tmpfs
+	else
+		new_loop "${2:-400}"
+		make_fs "$1" "$LOOP"
+		mount_backing "$LOOP"
+	fi
+}
+
+# dm_linear NAME DEVICE: a device-mapper device over all of DEVICE; sets DM. Its table can be exchanged.
+dm_linear() {
+	local sectors
+	modprobe -q dm-mod
+	sectors=$(blockdev --getsz "$2")
+	DM_TABLE="0 $sectors linear $2 0"
+	must dmsetup create "$1" --table "$DM_TABLE"
+	undo dm "$1"
+	DM=/dev/mapper/$1
+	dmsetup mknodes "$1" 2> /dev/null
+	[ -b "$DM" ] || fail "$DM does not exist"
+}
+
+# dm_swap NAME TABLE: exchanges the table without flushing or freezing.
+dm_swap() {
+	must dmsetup suspend --noflush --nolockfs "$1"
+	must dmsetup load "$1" --table "$2"
+	must dmsetup resume "$1"
+}
+
+# dm_hole DEVICE TOTAL FIRST COUNT: the table of a linear device whose sectors FIRST.. fail; in REPLY.
+dm_hole() {
+	local end=$(($3 + $4))
+	REPLY="0 $3 linear $1 0
+$3 $4 error
+$end $(($2 - end)) linear $1 $end"
+}
+
+# first_block FILE: sector on the backing device where FILE's data starts; in REPLY. ext4 of 4 KiB blocks.
+first_block() {
+	local phys
+	phys=$(filefrag -v -b4096 "$1" | awk '$1 == "0:" { sub(/\.\.$/, "", $4); print $4; exit }')
+	[ -n "$phys" ] || fail "no extent found for $1"
+	REPLY=$((phys * 8))
+}
+
+# --- zloop module --------------------------------------------------------------------------------------------------
+
+load_module() {
+	if [ -n "${MODULE:-}" ]; then
+		insmod "$MODULE"
+	else
+		modprobe zloop
+	fi || return 1
+	local i
+	for ((i = 0; i < 50; i++)); do
+		[ -c "$ZL_CTL" ] && return 0
+		sleep 0.1
+	done
+	return 1
+}
+
+sysfs() { cat "/sys/block/zloop$1/$2"; }
+
+# files [ID]: names and sizes of the zone files, one line each.
+files() { (cd "$BDIR/${1:-0}" && stat -c '%n %s' -- cnv-* seq-* 2> /dev/null); }
+
+[ "$(id -u)" -eq 0 ] || tap_bail "not root"
+[ -x "$ZBDTOOL" ] || ZBDTOOL=$(command -v zbdtool) || tap_bail "ZBDTOOL does not name the zbdtool program"
+[ -d /sys/module/zloop ] || load_module || tap_bail "the module cannot be loaded"
+# shellcheck disable=SC2034 # for the scripts
+DATA=$ZL_DIR
+printf 'TAP version 13\n'

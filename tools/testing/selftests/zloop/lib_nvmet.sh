@@ -1,0 +1,59 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A zloop device behind the kernel's NVMe target, connected over nvme-loop: a Zone Append command to the namespace
+# becomes a native zone append (REQ_OP_ZONE_APPEND) on the zloop device, which no other stock interface gives to user
+# space. The device must have no conventional zones (ZNS has none).
+
+NVMET_CFG=/sys/kernel/config/nvmet
+
+# nvmet_up DEVICE: sets NVME (block device of the namespace) and NVMEG (its character device).
+nvmet_up() {
+	local nqn=zloop-test-$RANDOM ctrl i dir
+
+	modprobe -q nvmet && modprobe -q nvme-loop || skip "no nvmet or nvme-loop module"
+	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+	undo nvmet "$nqn"
+	dir=$NVMET_CFG/subsystems/$nqn
+	mkdir "$dir" || fail "cannot make an NVMe target subsystem"
+	echo 1 > "$dir/attr_allow_any_host"
+	mkdir "$dir/namespaces/1"
+	printf %s "$1" > "$dir/namespaces/1/device_path"
+	echo 1 > "$dir/namespaces/1/enable" || fail "the NVMe target refuses $1"
+	if [ ! -d "$NVMET_CFG/ports/7" ]; then
+		mkdir "$NVMET_CFG/ports/7"
+		echo loop > "$NVMET_CFG/ports/7/addr_trtype"
+	fi
+	ln -s "$dir" "$NVMET_CFG/ports/7/subsystems/$nqn"
+	ctrl=$({ printf 'transport=loop,nqn=%s\n' "$nqn" >&5 && cat <&5; } 5<> /dev/nvme-fabrics) ||
+		fail "cannot connect to the NVMe target"
+	ctrl=${ctrl#instance=}
+	ctrl=${ctrl%%,*}
+	for ((i = 0; i < 100; i++)); do
+		for dir in "/sys/class/nvme/nvme$ctrl"/nvme*n1 "/sys/class/nvme-subsystem"/nvme-subsys*/nvme*n1; do
+			[ -e "$dir/queue" ] || continue
+			grep -qs "$nqn" "$dir/../subsysnqn" "$dir/device/subsysnqn" || continue
+			NVME=/dev/${dir##*/}
+			# shellcheck disable=SC2034 # for the scripts
+			NVMEG=/dev/ng${NVME#/dev/nvme}
+			[ -b "$NVME" ] && [ "$(cat "/sys/block/${NVME#/dev/}/queue/zoned")" = host-managed ] && return 0
+		done
+		sleep 0.1
+	done
+	fail "no zoned NVMe namespace appeared"
+}
+
+# nvmet_down NQN
+nvmet_down() {
+	local dir=$NVMET_CFG/subsystems/$1 ctl
+
+	for ctl in /sys/class/nvme/nvme*; do
+		[ "$(cat "$ctl/subsysnqn" 2> /dev/null)" = "$1" ] && echo 1 > "$ctl/delete_controller"
+	done
+	rm -f "$NVMET_CFG/ports/7/subsystems/$1"
+	[ -d "$dir" ] || return 0
+	echo 0 > "$dir/namespaces/1/enable" 2> /dev/null
+	rmdir "$dir/namespaces/1" "$dir" 2> /dev/null
+	rmdir "$NVMET_CFG/ports/7" 2> /dev/null
+	return 0
+}

@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Parallel load on many zones, each zone checked by its only writer, with reports at the same time.
+
+use crate::pattern::{self, Buffer, Rng};
+use crate::uapi::{self, ZoneOp, SECTOR};
+use crate::zones;
+use clap::Args;
+use nix::errno::Errno;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Options of `zbdtool hammer`.
+#[derive(Args)]
+pub struct HammerArgs {
+    /// Zoned block device
+    dev: String,
+    /// Number of writing threads; the zones are shared out among them
+    #[arg(long, default_value_t = 4)]
+    threads: usize,
+    /// First zone used
+    #[arg(long)]
+    first: u32,
+    /// Number of zones used
+    #[arg(long)]
+    zones: u32,
+    /// Bytes of one write
+    #[arg(long, default_value_t = 4096)]
+    bs: usize,
+    /// How long to run
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Mix in zone open, close, finish and reset at random
+    #[arg(long)]
+    manage: bool,
+    /// Number of threads that report zones and check every line
+    #[arg(long, default_value_t = 0)]
+    reporters: usize,
+    /// Errno that is no failure (for example ETOOMANYREFS)
+    #[arg(long)]
+    allow: Vec<String>,
+    /// Seed of the random choices
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+/// What all threads share.
+struct Shared {
+    stop: AtomicBool,
+    writes: AtomicU64,
+    reports: AtomicU64,
+    max_report_us: AtomicU64,
+    errors: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Shared {
+    fn error(&self, what: &str) {
+        let mut errors = self.errors.lock().unwrap_or_else(|e| e.into_inner());
+        *errors.entry(what.into()).or_insert(0) += 1;
+    }
+}
+
+/// One zone as its writer knows it.
+struct Own {
+    no: u32,
+    /// Bytes written.
+    wp: u64,
+    cap: u64,
+    seed: u64,
+    full: bool,
+}
+
+struct Writer<'a> {
+    args: &'a HammerArgs,
+    shared: &'a Shared,
+    file: File,
+    zone_size: u64,
+    rng: Rng,
+    buf: Buffer,
+}
+
+impl Writer<'_> {
+    fn start(&self, zone: &Own) -> u64 {
+        u64::from(zone.no) * self.zone_size
+    }
+
+    fn manage(&self, zone: &Own, op: ZoneOp) -> Result<(), Errno> {
+        uapi::zone_op(
+            &self.file,
+            op,
+            self.start(zone) / SECTOR,
+            self.zone_size / SECTOR,
+        )
+    }
+
+    fn note(&self, what: &str, err: Errno) {
+        let name = format!("{err:?}");
+        if !self.args.allow.contains(&name) {
+            self.shared.error(&format!("{what}:{name}"));
+        }
+    }
+
+    fn write(&mut self, zone: &mut Own) {
+        let len = (self.args.bs as u64).min(zone.cap - zone.wp) as usize;
+        let pos = self.start(zone) + zone.wp;
+        pattern::fill(&mut self.buf.bytes_mut()[..len], zone.seed, pos);
+        match uapi::pwrite(&self.file, &self.buf.bytes()[..len], pos) {
+            Ok(n) if n == len => {
+                zone.wp += len as u64;
+                zone.full = zone.wp == zone.cap;
+                self.shared.writes.fetch_add(1, Ordering::Relaxed);
+            }
+            Ok(_) => self.shared.error("write:short"),
+            Err(e) => self.note("write", e),
+        }
+    }
+
+    /// Reads one block of the zone: the pattern below the write pointer, zeros beyond it.
+    fn check(&mut self, zone: &Own) {
+        let bs = self.args.bs as u64;
+        let blocks = zone.cap / bs;
+        let at = bs * (self.rng.next() % blocks);
+        let pos = self.start(zone) + at;
+        let len = self.args.bs;
+        self.buf.bytes_mut()[..len].fill(0xa5);
+        match uapi::pread(&self.file, &mut self.buf.bytes_mut()[..len], pos) {
+            Ok(n) if n == len => (),
+            Ok(_) => return self.shared.error("read:short"),
+            Err(e) => return self.note("read", e),
+        }
+        let written = zone.wp.saturating_sub(at).min(bs) as usize;
+        if pattern::mismatch(&self.buf.bytes()[..written], zone.seed, pos).is_some() {
+            self.shared.error("read:wrong-data");
+        }
+        if pattern::nonzero(&self.buf.bytes()[written..len]).is_some() {
+            self.shared.error("read:not-zero-past-wp");
+        }
+    }
+
+    fn reset(&mut self, zone: &mut Own) {
+        match self.manage(zone, ZoneOp::Reset) {
+            Ok(()) => {
+                zone.wp = 0;
+                zone.full = false;
+                zone.seed = self.rng.next();
+            }
+            Err(e) => self.note("reset", e),
+        }
+    }
+
+    fn run(&mut self, zones: &mut [Own]) {
+        while !self.shared.stop.load(Ordering::Relaxed) {
+            let pick = self.rng.below(zones.len());
+            let zone = &mut zones[pick];
+            let choice = self.rng.below(100);
+            match choice {
+                0..=3 if self.args.manage => {
+                    if let Err(e) = self.manage(zone, ZoneOp::Open) {
+                        if !(zone.full && e == Errno::EIO) {
+                            self.note("open", e);
+                        }
+                    }
+                }
+                4..=7 if self.args.manage => {
+                    // Closing a zone that is not open is an error by the standard: no failure here.
+                    if let Err(e) = self.manage(zone, ZoneOp::Close) {
+                        if e != Errno::EIO {
+                            self.note("close", e);
+                        }
+                    }
+                }
+                8 if self.args.manage => match self.manage(zone, ZoneOp::Finish) {
+                    Ok(()) => zone.full = true,
+                    Err(e) => self.note("finish", e),
+                },
+                9..=11 if self.args.manage => self.reset(zone),
+                12..=25 => self.check(zone),
+                _ if zone.full => self.reset(zone),
+                _ => self.write(zone),
+            }
+        }
+        for zone in zones {
+            self.check(zone);
+        }
+    }
+}
+
+fn reporter(args: &HammerArgs, shared: &Shared) -> io::Result<()> {
+    let file = uapi::open_dev(&args.dev, 0)?;
+    let geo = zones::geometry(&file)?;
+    while !shared.stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        match zones::report(&file, 0, geo.nr_zones, false) {
+            Ok(list) => {
+                let took = began.elapsed().as_micros() as u64;
+                shared.max_report_us.fetch_max(took, Ordering::Relaxed);
+                shared.reports.fetch_add(1, Ordering::Relaxed);
+                if list.len() != geo.nr_zones as usize {
+                    shared.error("report:zones-missing");
+                }
+                for (no, zone) in list.iter().enumerate() {
+                    if let Some(text) = zones::inconsistency(zone) {
+                        eprintln!("zone {no}: {text}: {zone:?}");
+                        shared.error(&format!("report:{text}"));
+                    }
+                }
+            }
+            Err(e) => shared.error(&format!("report:{e:?}")),
+        }
+    }
+    Ok(())
+}
+
+/// Runs the load; false when anything unexpected was seen.
+pub fn run(args: &HammerArgs) -> io::Result<bool> {
+    let file = uapi::open_dev(&args.dev, libc::O_DIRECT)?;
+    let geo = zones::geometry(&file)?;
+    let first_sector = u64::from(args.first) * geo.zone_size / SECTOR;
+    let list = zones::report(&file, first_sector, args.zones, false)?;
+    uapi::zone_op(
+        &file,
+        ZoneOp::Reset,
+        first_sector,
+        u64::from(args.zones) * geo.zone_size / SECTOR,
+    )?;
+    let shared = Shared {
+        stop: AtomicBool::new(false),
+        writes: AtomicU64::new(0),
+        reports: AtomicU64::new(0),
+        max_report_us: AtomicU64::new(0),
+        errors: Mutex::new(BTreeMap::new()),
+    };
+    std::thread::scope(|scope| -> io::Result<()> {
+        for t in 0..args.threads {
+            let mut own: Vec<Own> = list
+                .iter()
+                .enumerate()
+                .filter(|(i, _)| i % args.threads == t)
+                .map(|(i, z)| Own {
+                    no: args.first + i as u32,
+                    wp: 0,
+                    cap: z.capacity * SECTOR,
+                    seed: args.seed + i as u64,
+                    full: false,
+                })
+                .collect();
+            let mut writer = Writer {
+                args,
+                shared: &shared,
+                file: uapi::open_dev(&args.dev, libc::O_DIRECT)?,
+                zone_size: geo.zone_size,
+                rng: Rng::new(args.seed * 1000 + t as u64),
+                buf: Buffer::new(args.bs),
+            };
+            scope.spawn(move || writer.run(&mut own));
+        }
+        for _ in 0..args.reporters {
+            scope.spawn(|| reporter(args, &shared));
+        }
+        std::thread::sleep(Duration::from_secs(args.seconds));
+        shared.stop.store(true, Ordering::Relaxed);
+        Ok(())
+    })?;
+    println!(
+        "writes={} reports={} max_report_us={}",
+        shared.writes.load(Ordering::Relaxed),
+        shared.reports.load(Ordering::Relaxed),
+        shared.max_report_us.load(Ordering::Relaxed)
+    );
+    let errors = shared
+        .errors
+        .into_inner()
+        .unwrap_or_else(|e| e.into_inner());
+    for (what, count) in &errors {
+        println!("unexpected {what} count={count}");
+    }
+    let idle = shared.writes.load(Ordering::Relaxed) == 0;
+    if idle {
+        println!("unexpected no write was done");
+    }
+    Ok(errors.is_empty() && !idle)
+}

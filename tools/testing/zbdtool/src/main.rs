@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Zoned block device helper of the zloop functional tests.
+//!
+//! Does what shell tools cannot, or not fast enough in an emulated machine: exact errnos of zone operations and
+//! direct I/O, verified patterns, parallel load, native zone appends, tables of control commands.
+
+mod append;
+mod control;
+mod hammer;
+mod pattern;
+mod script;
+mod uapi;
+mod uevent;
+mod zones;
+
+use clap::{Parser, Subcommand};
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(about = "Zoned block device helper of the zloop functional tests")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Print a zone report, one line of key=value for each zone
+    Report {
+        /// Zoned block device
+        dev: String,
+        /// First zone
+        #[arg(long, default_value_t = 0)]
+        first: u32,
+        /// Number of zones (default: all that follow)
+        #[arg(long)]
+        count: Option<u32>,
+        /// Use the block layer's cached report
+        #[arg(long)]
+        cached: bool,
+    },
+    /// Run the steps of standard input on a device ('STEP = EXPECTED' lines)
+    Script {
+        /// Zoned block device, or fd:N
+        dev: String,
+        /// Print every result
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Parallel writers with verification, zone management and reports
+    Hammer(hammer::HammerArgs),
+    /// Zone appends, one after the other
+    Append(append::AppendArgs),
+    /// Zone appends of many threads to the same zones
+    AppendHammer(append::HammerArgs),
+    /// Read back acknowledged appends
+    AppendVerify {
+        /// Zoned block device
+        dev: String,
+        /// File written by append-hammer
+        acks: String,
+    },
+    /// Zone appends of growing length, all in flight at once, submitted in order
+    AppendQueue(append::QueueArgs),
+    /// Run a table of control commands of standard input ('ERRNO | log words | command' lines)
+    Control {
+        /// Control device
+        #[arg(long, default_value = "/dev/zloop-control")]
+        dev: String,
+        /// Base directory whose zone files are deleted with each device that was added
+        #[arg(long)]
+        base: Option<String>,
+        /// Print every result
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// Write random and mutated commands to the control device
+    Fuzz {
+        /// Working directory; devices go to its subdirectory b
+        base: String,
+        /// Control device
+        #[arg(long, default_value = "/dev/zloop-control")]
+        dev: String,
+        /// Number of commands
+        #[arg(long, default_value_t = 1000)]
+        count: u64,
+        /// Seed
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Open each zloop device node at its 'add' uevent
+    UeventOpen {
+        /// Number of events to wait for
+        #[arg(long)]
+        count: u32,
+        /// Time limit
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+    },
+    /// Open a device, print 'held' or the errno, keep it open until standard input ends
+    Hold {
+        /// Device
+        dev: String,
+        /// Open exclusively
+        #[arg(long)]
+        excl: bool,
+        /// Open for reading only
+        #[arg(long)]
+        readonly: bool,
+    },
+}
+
+fn hold(dev: &str, excl: bool, readonly: bool) -> io::Result<bool> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = if excl { libc::O_EXCL } else { 0 };
+    let res = std::fs::File::options()
+        .read(true)
+        .write(!readonly)
+        .custom_flags(flags)
+        .open(dev);
+    match &res {
+        Ok(_) => println!("held"),
+        Err(e) => println!("{}", uapi::errno_name(e)),
+    }
+    io::stdout().flush()?;
+    if res.is_ok() {
+        io::stdin().read_to_end(&mut Vec::new())?;
+    }
+    Ok(res.is_ok())
+}
+
+fn run(cli: Cli) -> io::Result<bool> {
+    match cli.command {
+        Command::Report {
+            dev,
+            first,
+            count,
+            cached,
+        } => zones::print_report(&dev, first, count, cached).map(|()| true),
+        Command::Script { dev, verbose } => script::run(&dev, verbose),
+        Command::Hammer(args) => hammer::run(&args),
+        Command::Append(args) => append::append(&args),
+        Command::AppendHammer(args) => append::hammer(&args),
+        Command::AppendVerify { dev, acks } => append::verify(&dev, &acks),
+        Command::AppendQueue(args) => append::queue(&args),
+        Command::Control { dev, base, verbose } => control::table(&dev, base.as_deref(), verbose),
+        Command::Fuzz {
+            base,
+            dev,
+            count,
+            seed,
+        } => control::fuzz(&dev, &base, count, seed),
+        Command::UeventOpen { count, seconds } => uevent::run(count, seconds),
+        Command::Hold {
+            dev,
+            excl,
+            readonly,
+        } => hold(&dev, excl, readonly),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(e) => {
+            println!("zbdtool: {}: {e}", uapi::errno_name(&e));
+            ExitCode::from(2)
+        }
+    }
+}
