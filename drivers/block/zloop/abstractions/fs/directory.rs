@@ -45,7 +45,8 @@ const OPEN_FLAGS: c_int = (flags::O_RDONLY | flags::O_DIRECTORY | flags::O_LARGE
 ///
 /// # Invariants
 ///
-/// The file is a directory, is in no descriptor table, and nothing uses its file position.
+/// The file is a directory and is in no descriptor table. Its file position is used only by a
+/// `for_each()` that has opened it for itself.
 #[derive(Clone)]
 pub(crate) struct Directory(ARef<File>);
 
