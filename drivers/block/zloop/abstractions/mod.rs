@@ -6,4 +6,11 @@
 //! is: each file wraps one C structure or one small group of functions and could move to the
 //! kernel crate.
 
+pub(crate) mod block;
 mod ffi;
+pub(crate) mod fs;
+pub(crate) mod module;
+pub(crate) mod pinned_slice;
+pub(crate) mod ratelimit;
+pub(crate) mod task;
+pub(crate) mod workqueue;

@@ -51,19 +51,6 @@ pub(crate) struct DioFacts {
 }
 
 impl BackingFile {
-    /// Whether the file can be opened for direct I/O (`FMODE_CAN_ODIRECT`).
-    ///
-    /// A stacking file system (overlayfs) may claim so and yet refuse on behalf of a lower file
-    /// system; opening with [`direct`](super::OpenOptions::direct) finds out.
-    ///
-    /// Any context.
-    pub(crate) fn supports_direct_io(&self) -> bool {
-        // SAFETY: `self` is open, so `do_dentry_open()` has set this bit, which changes no more.
-        let mode = unsafe { (*self.as_file().as_ptr()).f_mode };
-
-        mode & ffi::FMODE_CAN_ODIRECT != 0
-    }
-
     /// Collects what is known about direct I/O to the file. Errors count as not knowing.
     pub(crate) fn direct_io_facts(&self) -> DioFacts {
         // SAFETY: The file holds a reference to its inode, whose file system never changes.

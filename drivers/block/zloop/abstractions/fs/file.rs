@@ -5,8 +5,6 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
 //! [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
 
-use core::ptr;
-
 use kernel::{
     bindings,
     error::to_result,
@@ -126,50 +124,6 @@ impl BackingFile {
         })
     }
 
-    /// Reads the extended attribute `name` into `buf` and returns its length. With an empty `buf`
-    /// only the length is returned.
-    ///
-    /// Fails with the errors of getxattr(2): [`ENODATA`] (no such attribute), [`ERANGE`] (`buf` is
-    /// too short), `EOPNOTSUPP` (the file system has no such attributes), ...
-    pub(crate) fn get_xattr(&self, name: &CStr, buf: &mut [u8]) -> Result<usize> {
-        // What file systems look at to see whether only the length is wanted: the pointer.
-        let value = match buf {
-            [] => ptr::null_mut(),
-            _ => buf.as_mut_ptr(),
-        };
-
-        // SAFETY: The ID mapping and the directory entry are those of an open file, `name` is
-        // NUL-terminated, and `value` is null, or valid for writes of that many bytes.
-        let len = to_count(unsafe {
-            bindings::vfs_getxattr(
-                idmap(&self.0),
-                dentry(&self.0),
-                name.as_char_ptr(),
-                value.cast(),
-                buf.len(),
-            )
-        })?;
-
-        if !buf.is_empty() && len > buf.len() {
-            return Err(ERANGE);
-        }
-        Ok(len)
-    }
-
-    /// Removes the extended attribute `name`.
-    ///
-    /// Waits while the file system is frozen. Fails with the errors of removexattr(2):
-    /// [`ENODATA`] (no such attribute), `EOPNOTSUPP`, [`EROFS`], ...
-    pub(crate) fn remove_xattr(&self, name: &CStr) -> Result {
-        let _access = WriteAccess::new(&self.0)?;
-
-        // SAFETY: The ID mapping and the directory entry are those of an open file, and `name` is
-        // NUL-terminated. Write access to the mount is held.
-        to_result(unsafe {
-            bindings::vfs_removexattr(idmap(&self.0), dentry(&self.0), name.as_char_ptr())
-        })
-    }
-
     /// Reads at the byte `pos` into `buf` and returns how many bytes there were: fewer than asked
     /// for at the end of the file, none beyond it.
     ///
@@ -201,26 +155,5 @@ impl BackingFile {
         to_count(unsafe {
             bindings::kernel_write(self.0.as_ptr(), buf.as_ptr().cast(), buf.len(), &mut pos)
         })
-    }
-
-    /// Whether `self` and `other` are the same file, by whatever names they were opened.
-    ///
-    /// Any context.
-    pub(crate) fn is_same(&self, other: &Self) -> bool {
-        // An inode in use has one `struct inode`.
-        ptr::eq(inode(&self.0), inode(&other.0))
-    }
-
-    /// Whether `self` and `other` are on the same file system, through whatever mounts.
-    ///
-    /// Any context.
-    pub(crate) fn same_filesystem(&self, other: &Self) -> bool {
-        // SAFETY: `self.0` holds a reference to its inode, whose file system never changes.
-        let this = unsafe { (*inode(&self.0)).i_sb };
-
-        // SAFETY: As above.
-        let that = unsafe { (*inode(&other.0)).i_sb };
-
-        ptr::eq(this, that)
     }
 }

@@ -46,16 +46,9 @@ mod open;
 mod write_access;
 
 pub(crate) use self::{
-    direct_io::{
-        BdevLimits,
-        DioAlign,
-        DioFacts, //
-    },
+    direct_io::DioFacts,
     directory::Directory,
-    entries::{
-        Entry,
-        EntryKind, //
-    },
+    entries::EntryKind,
     file::BackingFile,
     open::{
         OpenError,

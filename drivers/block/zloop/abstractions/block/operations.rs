@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What a driver implements, and the C function tables made of it.
+//!
+//! C headers: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h),
+//! [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
+
+use super::{
+    gen_disk::DiskData,
+    pdu::Pdu,
+    request::Request,
+    zone_report::ZoneReport, //
+};
+use crate::abstractions::workqueue::OwnedQueue;
+use core::marker::PhantomData;
+use kernel::{
+    bindings,
+    error::from_result,
+    module::{
+        this_module,
+        ModuleMetadata, //
+    },
+    prelude::*,
+    types::ForeignOwnable, //
+};
+
+/// A driver of zoned block devices.
+///
+/// Each request passes through these functions by ownership: whoever holds the [`Request`] is the
+/// only one who acts on it, and a request that is dropped ends with an I/O error.
+pub(crate) trait Operations: Sized + 'static {
+    /// The module that implements this; it cannot be unloaded while a disk is open.
+    type OwnerModule: ModuleMetadata;
+    /// State of one device. It lives at least as long as any request of the device.
+    type Device: Send + Sync + 'static;
+    /// State of one request, kept while the request is in the driver.
+    type Command: Default + Send + 'static;
+
+    /// The workqueue of a device, which runs what is given to [`Request::defer`].
+    fn work_queue(device: &Self::Device) -> &OwnedQueue;
+
+    /// Takes a new request. Process context, must not sleep.
+    fn queue(rq: Request<Self>);
+
+    /// Continues a request that was given to [`Request::defer`]. Process context, may sleep;
+    /// memory allocations do not start I/O ([`NoIo`]).
+    ///
+    /// [`NoIo`]: crate::abstractions::task::NoIo
+    fn run(rq: Request<Self>);
+
+    /// Takes back a request that was given to [`Request::submit`].
+    ///
+    /// `result` is the number of bytes moved, which may be less than asked for, or the error. Any
+    /// context; only if `in_task()` says so is it process context, and it must not sleep then
+    /// either, because it may be the file system's completion work that runs it.
+    fn io_done(rq: Request<Self>, result: Result<u32>);
+
+    /// Reports up to `nr` zones from the one that `sector` is in, by [`ZoneReport::add`], and
+    /// returns how many. Process context, may sleep.
+    fn report_zones(
+        device: &Self::Device,
+        sector: u64,
+        nr: u32,
+        report: &mut ZoneReport<'_>,
+    ) -> Result<u32>;
+}
+
+/// The function tables of `T`.
+pub(super) struct VTables<T: Operations>(PhantomData<T>);
+
+impl<T: Operations> VTables<T> {
+    /// # Safety
+    ///
+    /// Called by blk-mq only: `(*bd).rq` is a request of a tag set made by [`super::tag_set`] that
+    /// the driver owns from now on.
+    unsafe extern "C" fn queue_rq(
+        _hctx: *mut bindings::blk_mq_hw_ctx,
+        bd: *const bindings::blk_mq_queue_data,
+    ) -> bindings::blk_status_t {
+        // SAFETY: `bd` is valid for the duration of the call by this function's contract.
+        let rq = unsafe { (*bd).rq };
+
+        // SAFETY: The driver owns the request, which was not started yet.
+        unsafe { bindings::blk_mq_start_request(rq) };
+        // SAFETY: The request is started and owned by the driver; this is its only handle.
+        T::queue(unsafe { Request::from_raw(rq) });
+        super::status::Status::OK.as_raw()
+    }
+
+    /// # Safety
+    ///
+    /// Called by blk-mq only, for a request whose [`Request::end`] stored its status.
+    unsafe extern "C" fn complete(rq: *mut bindings::request) {
+        // SAFETY: `rq` has an initialised PDU, and nobody else uses the request any more.
+        let status = unsafe { Pdu::<T>::of(rq).as_ref().status() };
+
+        // SAFETY: The request was started and has not been ended: `Request::end` consumed the
+        // only handle that could.
+        unsafe { bindings::blk_mq_end_request(rq, status.as_raw()) };
+    }
+
+    /// # Safety
+    ///
+    /// Called by blk-mq only, with a reference to `rq` held.
+    unsafe extern "C" fn timeout(rq: *mut bindings::request) -> bindings::blk_eh_timer_return {
+        // SAFETY: `rq` has an initialised PDU for as long as the tag set lives.
+        let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };
+
+        if pdu.reclaim_swallowed() {
+            // SAFETY: The completion of this request was withheld, and the call above made this
+            // function the only one to deliver it.
+            unsafe { bindings::blk_mq_complete_request(rq) };
+            bindings::blk_eh_timer_return_BLK_EH_DONE
+        } else {
+            // The driver still works on the request, and file I/O cannot be cancelled.
+            bindings::blk_eh_timer_return_BLK_EH_RESET_TIMER
+        }
+    }
+
+    /// # Safety
+    ///
+    /// Called by blk-mq only, for a request of a tag set whose `cmd_size` is that of [`Pdu<T>`].
+    unsafe extern "C" fn init_request(
+        _set: *mut bindings::blk_mq_tag_set,
+        rq: *mut bindings::request,
+        _hctx_idx: kernel::ffi::c_uint,
+        _node: kernel::ffi::c_int,
+    ) -> kernel::ffi::c_int {
+        // SAFETY: The memory behind `rq` is reserved for a PDU and not in use yet.
+        unsafe { Pdu::<T>::init(rq) };
+        0
+    }
+
+    /// # Safety
+    ///
+    /// Called by blk-mq only, once for each request that `init_request` was called for.
+    unsafe extern "C" fn exit_request(
+        _set: *mut bindings::blk_mq_tag_set,
+        rq: *mut bindings::request,
+        _hctx_idx: kernel::ffi::c_uint,
+    ) {
+        // SAFETY: The PDU was initialised by `init_request` and is not used any more.
+        unsafe { Pdu::<T>::of(rq).as_ptr().drop_in_place() };
+    }
+
+    pub(super) const MQ: bindings::blk_mq_ops = bindings::blk_mq_ops {
+        queue_rq: Some(Self::queue_rq),
+        complete: Some(Self::complete),
+        timeout: Some(Self::timeout),
+        init_request: Some(Self::init_request),
+        exit_request: Some(Self::exit_request),
+        ..pin_init::zeroed()
+    };
+
+    /// # Safety
+    ///
+    /// Called by the block layer only, for a disk made by [`super::gen_disk`].
+    unsafe extern "C" fn report_zones(
+        disk: *mut bindings::gendisk,
+        sector: bindings::sector_t,
+        nr: kernel::ffi::c_uint,
+        args: *mut bindings::blk_report_zones_args,
+    ) -> kernel::ffi::c_int {
+        from_result(|| {
+            // SAFETY: `private_data` was set from `into_foreign` before the disk could be seen and
+            // is taken back after its last use.
+            let data = unsafe { KBox::<DiskData<T>>::borrow((*disk).private_data) };
+            // SAFETY: `disk` and `args` are valid for the duration of this call.
+            let mut report = unsafe { ZoneReport::from_raw(disk, args) };
+
+            let reported = T::report_zones(data.device(), sector, nr, &mut report)?;
+            Ok(i32::try_from(reported)?)
+        })
+    }
+
+    /// # Safety
+    ///
+    /// Called by the block layer only, once, when the last user of an added disk is gone.
+    unsafe extern "C" fn free_disk(disk: *mut bindings::gendisk) {
+        // SAFETY: `private_data` is valid until here.
+        let data = unsafe { (*disk).private_data };
+
+        // SAFETY: It was made by `into_foreign`, and no callback can come after this one.
+        drop(unsafe { KBox::<DiskData<T>>::from_foreign(data) });
+    }
+
+    pub(super) const DISK: bindings::block_device_operations = bindings::block_device_operations {
+        owner: this_module::<T::OwnerModule>().as_ptr(),
+        report_zones: Some(Self::report_zones),
+        free_disk: Some(Self::free_disk),
+        ..pin_init::zeroed()
+    };
+}

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Requests that a driver owns.
+//!
+//! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
+
+use super::{
+    operations::Operations,
+    pdu::Pdu,
+    status::Status, //
+};
+use crate::abstractions::{
+    ffi,
+    workqueue::OwnedQueue, //
+};
+use core::{
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    ptr::NonNull, //
+};
+use kernel::bindings;
+
+/// What a request asks for (`REQ_OP_*`).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Op {
+    Read,
+    Write,
+    Flush,
+    ZoneOpen,
+    ZoneClose,
+    ZoneFinish,
+    ZoneReset,
+    ZoneResetAll,
+    ZoneAppend,
+    /// Anything else; no queue limit of a zoned disk made here allows it.
+    Other,
+}
+
+/// A started request, owned by the driver.
+///
+/// It is the only handle of the request. It must end with [`Request::end`]; one that is dropped
+/// ends with an I/O error, so that no request is ever lost.
+///
+/// # Invariants
+///
+/// - The pointee is a started request of a tag set made by [`super::tag_set::TagSet`], with an
+///   initialised [`Pdu<T>`], of a queue whose `queuedata` points at a `T::Device`.
+/// - No other handle of it exists, and no work item or I/O uses it.
+pub(crate) struct Request<T: Operations>(NonNull<bindings::request>, PhantomData<T>);
+
+// SAFETY: A request may be handled on any CPU and in any task; the driver's part of it is `Send`
+// and its device is `Sync` by the bounds of `Operations`.
+unsafe impl<T: Operations> Send for Request<T> {}
+
+impl<T: Operations> Request<T> {
+    /// Makes the handle of a request.
+    ///
+    /// # Safety
+    ///
+    /// The type invariants must hold for `rq`.
+    pub(super) unsafe fn from_raw(rq: *mut bindings::request) -> Self {
+        // SAFETY: A valid pointer is not null.
+        // INVARIANT: By this function's contract.
+        Self(unsafe { NonNull::new_unchecked(rq) }, PhantomData)
+    }
+
+    /// Gives up the handle without ending the request.
+    pub(super) fn into_raw(self) -> NonNull<bindings::request> {
+        ManuallyDrop::new(self).0
+    }
+
+    pub(super) fn as_raw(&self) -> *mut bindings::request {
+        self.0.as_ptr()
+    }
+
+    pub(super) fn pdu(&self) -> &Pdu<T> {
+        // SAFETY: By the type invariants the request has an initialised PDU, which lives as long
+        // as the request.
+        unsafe { Pdu::of(self.as_raw()).as_ref() }
+    }
+
+    /// What the request asks for.
+    #[inline]
+    pub(crate) fn op(&self) -> Op {
+        // SAFETY: The request is valid, and its flags do not change while the driver has it.
+        let flags = unsafe { (*self.as_raw()).cmd_flags };
+
+        match flags & ((1 << bindings::REQ_OP_BITS) - 1) {
+            bindings::req_op_REQ_OP_READ => Op::Read,
+            bindings::req_op_REQ_OP_WRITE => Op::Write,
+            bindings::req_op_REQ_OP_FLUSH => Op::Flush,
+            bindings::req_op_REQ_OP_ZONE_OPEN => Op::ZoneOpen,
+            bindings::req_op_REQ_OP_ZONE_CLOSE => Op::ZoneClose,
+            bindings::req_op_REQ_OP_ZONE_FINISH => Op::ZoneFinish,
+            bindings::req_op_REQ_OP_ZONE_RESET => Op::ZoneReset,
+            bindings::req_op_REQ_OP_ZONE_RESET_ALL => Op::ZoneResetAll,
+            bindings::req_op_REQ_OP_ZONE_APPEND => Op::ZoneAppend,
+            _ => Op::Other,
+        }
+    }
+
+    /// First sector. For a zone append, that of the zone until [`Request::set_sector`]. Has no
+    /// meaning for a flush.
+    #[inline]
+    pub(crate) fn sector(&self) -> u64 {
+        // SAFETY: The request is valid and owned by the caller.
+        unsafe { (*self.as_raw()).__sector }
+    }
+
+    /// Says where a zone append went; the submitter gets to see it.
+    #[inline]
+    pub(crate) fn set_sector(&mut self, sector: u64) {
+        // SAFETY: The request is valid and owned by the caller, who may change the sector of a
+        // zone append (`blk_update_request()` hands it to the bio).
+        unsafe { (*self.as_raw()).__sector = sector };
+    }
+
+    /// Length of the data in bytes.
+    #[inline]
+    pub(crate) fn len_bytes(&self) -> u32 {
+        // SAFETY: The request is valid and owned by the caller.
+        unsafe { (*self.as_raw()).__data_len }
+    }
+
+    /// Length of the data in sectors.
+    #[inline]
+    pub(crate) fn sectors(&self) -> u32 {
+        self.len_bytes() >> bindings::SECTOR_SHIFT
+    }
+
+    /// The device that the request is for.
+    ///
+    /// The reference ends where the request does: once a device's last request has ended, the
+    /// device may be gone.
+    #[inline]
+    pub(crate) fn device(&self) -> &T::Device {
+        // SAFETY: By the type invariants `queuedata` points at a `T::Device`, which outlives the
+        // requests of the queue: `del_gendisk()` waits for them, and the device goes later.
+        unsafe { &*(*(*self.as_raw()).q).queuedata.cast::<T::Device>() }
+    }
+
+    /// The driver's own part of the request.
+    ///
+    /// It keeps what the last user of the same tag left in it: initialise it in
+    /// [`Operations::queue`].
+    #[inline]
+    pub(crate) fn command_mut(&mut self) -> &mut T::Command {
+        // SAFETY: The request is owned by `self`, which is borrowed mutably.
+        unsafe { &mut *self.pdu().command.get() }
+    }
+
+    /// Sets the data beyond the first `from` bytes to zero. Any context.
+    pub(crate) fn zero_from(&mut self, from: u32) {
+        // SAFETY: The request is valid, and its pages are the driver's to write to: a read.
+        unsafe { ffi::zloop_rq_zero_from(self.as_raw(), from) };
+    }
+
+    /// Has [`Operations::run`] continue the request in the device's workqueue. Any context.
+    pub(crate) fn defer(self) {
+        let queue: *const OwnedQueue = T::work_queue(self.device());
+        let rq = self.into_raw();
+        // SAFETY: By the type invariants the PDU is valid. A reference to the work is not formed.
+        let work = unsafe { (*Pdu::<T>::of(rq.as_ptr()).as_ptr()).work.get() };
+
+        // SAFETY: The work is initialised and not queued, since only the owner of the request
+        // queues it, and it lives until the request ends, which `run_work` decides. Until it runs
+        // the request keeps the device and so the workqueue, and a workqueue waits for its work
+        // items before it goes.
+        unsafe { (*queue).queue_raw(work) };
+    }
+
+    /// Ends the request: the submitter gets `status`. Any context.
+    pub(crate) fn end(self, status: Status) {
+        let rq = self.into_raw().as_ptr();
+        // SAFETY: By the type invariants the request has an initialised PDU.
+        let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };
+
+        // SAFETY: The handle was `self`, so the request is owned here.
+        unsafe { pdu.set_status(status) };
+        // SAFETY: The request and so its queue are valid.
+        if unsafe { ffi::blk_should_fake_timeout((*rq).q) } {
+            pdu.swallow();
+        } else {
+            // SAFETY: The request is started, and the handle that could complete it another time
+            // is gone.
+            unsafe { bindings::blk_mq_complete_request(rq) };
+        }
+    }
+}
+
+impl<T: Operations> Drop for Request<T> {
+    fn drop(&mut self) {
+        // SAFETY: The handle is not used after this: the one made here takes its place.
+        let this = unsafe { Self::from_raw(self.as_raw()) };
+
+        this.end(Status::IO_ERROR);
+    }
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Sending the data of a request to a file and back.
+//!
+//! The pages of the request go to the file's iterator functions as they are; nothing is copied
+//! unless the file's I/O is buffered.
+//!
+//! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h),
+//! [`include/linux/uio.h`](srctree/include/linux/uio.h)
+
+use super::{
+    operations::Operations,
+    pdu::Pdu,
+    request::Request, //
+};
+use crate::abstractions::{
+    ffi,
+    fs::BackingFile, //
+};
+use core::mem::MaybeUninit;
+use kernel::{
+    bindings,
+    error::to_result,
+    prelude::*, //
+};
+
+/// Which way the data goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the file to the request.
+    Read,
+    /// From the request to the file.
+    Write,
+}
+
+/// How the file is accessed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caching {
+    /// Around the page cache, asynchronously where the file system can.
+    Direct,
+    /// Through the page cache, synchronously.
+    Buffered,
+}
+
+/// What returned means that the completion function will be called.
+const QUEUED: isize = -(bindings::EIOCBQUEUED as isize);
+
+impl<T: Operations> Request<T> {
+    /// Reads from or writes to `file` at byte `pos` all of the request's data but the first `skip`
+    /// bytes, which were moved before.
+    ///
+    /// The request comes back through [`Operations::io_done`], possibly before this function
+    /// returns. A write waits while the file system is frozen. Process context, may sleep; from
+    /// [`Operations::run`] only, whose scope keeps memory allocations from starting I/O.
+    pub(crate) fn submit(
+        self,
+        file: BackingFile,
+        direction: Direction,
+        caching: Caching,
+        pos: u64,
+        skip: u32,
+    ) {
+        let mut iter = MaybeUninit::<bindings::iov_iter>::uninit();
+
+        if let Err(error) = self.prepare_iter(direction, skip, iter.as_mut_ptr()) {
+            return T::io_done(self, Err(error));
+        }
+
+        let pdu = self.pdu();
+        let kiocb = pdu.kiocb.get();
+        let flags = match caching {
+            Caching::Direct => ffi::IOCB_DIRECT,
+            Caching::Buffered => 0,
+        };
+        let raw_file = file.as_file().as_ptr();
+
+        // SAFETY: No I/O of this request is in flight, so the control block is free to write.
+        unsafe {
+            kiocb.write(bindings::kiocb {
+                ki_filp: raw_file,
+                // CAST: The driver's files are shorter than `i64::MAX`, the file system's limit.
+                ki_pos: pos as i64,
+                ki_complete: Some(io_complete::<T>),
+                ki_flags: flags,
+                ..pin_init::zeroed()
+            })
+        };
+        // SAFETY: The request is owned here, so this is the only access.
+        unsafe { *pdu.file.get() = Some(file) };
+        pdu.begin_io();
+
+        if direction == Direction::Write {
+            // SAFETY: `ki_filp` is open. `io_complete` has the matching `kiocb_end_write()`.
+            unsafe { ffi::kiocb_start_write(kiocb) };
+        }
+
+        let rq = self.into_raw().as_ptr();
+        // SAFETY: An open file has file operations; they do not change.
+        let ops = unsafe { &*(*raw_file).f_op };
+        let function = match direction {
+            Direction::Read => ops.read_iter,
+            Direction::Write => ops.write_iter,
+        };
+        let result = match function {
+            // SAFETY: The control block and the iterator are initialised. The former lives until
+            // `io_complete` is called, the latter until this function returns, and the pages that
+            // it names as long as the request, whose second reference is dropped below.
+            Some(function) => unsafe { function(kiocb, iter.as_mut_ptr()) },
+            None => -(bindings::EINVAL as isize),
+        };
+
+        if result != QUEUED {
+            // SAFETY: The I/O is over and was not queued, so nobody else completes it.
+            unsafe { io_complete::<T>(kiocb, result as kernel::ffi::c_long) };
+        }
+        // SAFETY: This is the submission's reference, and it is not used any more.
+        unsafe { put_io::<T>(rq) };
+    }
+
+    /// Sets `iter` up over the data of the request.
+    fn prepare_iter(
+        &self,
+        direction: Direction,
+        skip: u32,
+        iter: *mut bindings::iov_iter,
+    ) -> Result {
+        let rq = self.as_raw();
+        let dir = match direction {
+            Direction::Read => bindings::ITER_DEST,
+            Direction::Write => bindings::ITER_SOURCE,
+        };
+
+        // SAFETY: The request is valid and has data, and `iter` may be written to.
+        if !unsafe { ffi::zloop_rq_iter_in_place(rq, dir, iter) } {
+            self.copy_segments()?;
+            // SAFETY: The request is owned here, and no I/O of it is in flight.
+            let bvecs = unsafe { &*self.pdu().bvecs.get() };
+
+            // SAFETY: `iter` may be written to, and the segments stay until the request's next
+            // I/O.
+            unsafe {
+                bindings::iov_iter_bvec(
+                    iter,
+                    dir,
+                    bvecs.as_ptr(),
+                    bvecs.len(),
+                    self.len_bytes() as usize,
+                )
+            };
+        }
+        if skip > 0 {
+            // SAFETY: The iterator was initialised above.
+            unsafe { bindings::iov_iter_advance(iter, skip as usize) };
+        }
+        Ok(())
+    }
+
+    /// Collects the segments of a request of several bios in the PDU.
+    fn copy_segments(&self) -> Result {
+        // SAFETY: With no room given the function only counts.
+        let nr = unsafe { ffi::zloop_rq_bvecs(self.as_raw(), core::ptr::null_mut(), 0) };
+        // The work item's scope turns this into GFP_NOIO.
+        let mut bvecs = KVec::with_capacity(nr as usize, GFP_KERNEL)?;
+
+        // SAFETY: There is room for `nr` elements.
+        let filled = unsafe { ffi::zloop_rq_bvecs(self.as_raw(), bvecs.as_mut_ptr(), nr) };
+        // SAFETY: The function initialised the first `nr` elements, as many as it counted before.
+        unsafe { bvecs.inc_len(filled.min(nr) as usize) };
+        // SAFETY: The request is owned here, and no I/O of it is in flight.
+        unsafe { *self.pdu().bvecs.get() = bvecs };
+        Ok(())
+    }
+}
+
+/// Called by the file system, or by [`Request::submit`] itself, when the I/O is over.
+///
+/// # Safety
+///
+/// `kiocb` must be that of a PDU whose I/O was submitted and not completed before.
+unsafe extern "C" fn io_complete<T: Operations>(
+    kiocb: *mut bindings::kiocb,
+    result: kernel::ffi::c_long,
+) {
+    // SAFETY: By this function's contract `kiocb` is the field of a PDU.
+    let pdu = unsafe {
+        kiocb
+            .byte_sub(core::mem::offset_of!(Pdu<T>, kiocb))
+            .cast::<Pdu<T>>()
+    };
+    // SAFETY: The PDU lives as long as its request, which is in flight.
+    let rq = unsafe { Pdu::request(pdu) };
+
+    // SAFETY: The request is valid.
+    if unsafe { (*rq).cmd_flags } & 1 != 0 {
+        // SAFETY: It is a write, for which `submit` called `kiocb_start_write()`.
+        unsafe { ffi::kiocb_end_write(kiocb) };
+    }
+    // SAFETY: The submission does not touch the result; whoever drops the last reference reads it.
+    unsafe { *(*pdu).result.get() = result as isize };
+    // SAFETY: This is the completion's reference, and it is not used any more.
+    unsafe { put_io::<T>(rq) };
+}
+
+/// Drops a reference to an I/O in flight; the last hands the request back to the driver.
+///
+/// # Safety
+///
+/// The caller must own a reference of `Pdu::begin_io` and not use the request afterwards.
+unsafe fn put_io<T: Operations>(rq: *mut bindings::request) {
+    // SAFETY: By this function's contract the request is in flight and has an initialised PDU.
+    let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };
+
+    if !pdu.finish_io() {
+        return;
+    }
+    // SAFETY: Both parties are done, so the request has no other user: it may have a handle again.
+    let request = unsafe { Request::<T>::from_raw(rq) };
+    // SAFETY: As above; the file is not used any more.
+    drop(unsafe { (*pdu.file.get()).take() });
+    // SAFETY: As above; the copied segments are not used any more.
+    drop(core::mem::take(unsafe { &mut *pdu.bvecs.get() }));
+    // SAFETY: As above.
+    let result = unsafe { *pdu.result.get() };
+
+    T::io_done(request, bytes_of(result));
+}
+
+/// Splits the return value of an iterator function.
+fn bytes_of(result: isize) -> Result<u32> {
+    match u32::try_from(result) {
+        Ok(bytes) => Ok(bytes),
+        Err(_) => {
+            // CAST: A negative errno fits.
+            to_result(result as kernel::ffi::c_int)?;
+            Err(EIO)
+        }
+    }
+}
