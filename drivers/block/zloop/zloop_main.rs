@@ -1,10 +1,43 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! Zoned loop block device driver.
+//!
+//! A host-managed zoned block device whose zones are regular files, one a zone. The size of the
+//! file of a sequential zone is its write pointer.
+//!
+//! - [`model`]: what the driver decides, without doing it. Pure; also tested on the host.
+//! - [`abstractions`]: kernel interfaces made safe. All unsafe code is in there, except for the
+//!   initialisation of [`REGISTRY`] below.
+//! - the rest: the driver. [`control`] takes commands, [`add`] makes devices of directories
+//!   ([`store`]), [`registry`] knows and removes them, [`commands`] handles their requests,
+//!   [`zone`] knows the rules of who may change what.
+//!
+//! See Documentation/admin-guide/blockdev/zoned_loop.rst for how to use it and
+//! Documentation/architecture.rst for how it works.
 
-use kernel::prelude::*;
+use kernel::{
+    miscdevice::{
+        MiscDeviceOptions,
+        MiscDeviceRegistration, //
+    },
+    prelude::*, //
+};
 
 mod abstractions;
+mod add;
+mod cache;
+mod commands;
+mod control;
+mod device;
+mod flush;
+// Complete in itself, and its tests on the host use all of it.
+#[expect(dead_code)]
+mod model;
+mod path;
+mod registry;
+mod report;
+mod store;
+mod zone;
 
 module! {
     type: ZloopModule,
@@ -14,10 +47,28 @@ module! {
     license: "GPL",
 }
 
-struct ZloopModule;
+kernel::sync::global_lock! {
+    // SAFETY: Initialised by the module's `init`, before the control device through which all uses
+    // of it come is registered.
+    pub(crate) unsafe(uninit) static REGISTRY: Mutex<registry::Registry> =
+        registry::Registry::new();
+}
 
-impl kernel::Module for ZloopModule {
-    fn init(_module: &'static ThisModule) -> Result<Self> {
-        Ok(ZloopModule)
+#[pin_data]
+struct ZloopModule {
+    #[pin]
+    _control: MiscDeviceRegistration<control::Control>,
+}
+
+impl kernel::InPlaceModule for ZloopModule {
+    fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
+        // SAFETY: `init` is called once for each load of the module, before anything else.
+        unsafe { REGISTRY.init() };
+
+        try_pin_init!(Self {
+            _control <- MiscDeviceRegistration::register(MiscDeviceOptions {
+                name: c"zloop-control",
+            }),
+        })
     }
 }

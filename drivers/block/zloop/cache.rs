@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The volatile write cache that `discard_write_cache` simulates.
+//!
+//! The device remembers for each sequential zone the write pointer that the last successful flush
+//! made durable. When the device is removed each zone file is cut to that, as a power cut would do
+//! to a drive with a volatile cache. A reset counts as durable at once, because the old data is
+//! gone; everything else, finish included, needs a flush.
+//!
+//! Each flush also stores the write pointer with the file, as the C driver does: the sector on the
+//! device, as a native-endian `u64`, in the extended attribute `user.zloop.wp`.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::fs::BackingFile,
+    device::Device,
+    model::{
+        Sector,
+        ZoneNo, //
+    },
+};
+use kernel::prelude::*;
+
+/// Name of the extended attribute.
+const WRITE_POINTER: &CStr = c"user.zloop.wp";
+
+/// Stores a write pointer with a zone file. Fails if the file system has no such attributes.
+pub(crate) fn store(file: &BackingFile, wp: Sector) -> Result {
+    file.set_xattr(WRITE_POINTER, &wp.to_ne_bytes())
+}
+
+/// Records that some zones, whose files have just been synced, are durable as they were when the
+/// flush took them up.
+pub(crate) fn record(device: &Device, zones: &[ZoneNo]) -> Result {
+    for zone in zones.iter().filter_map(|no| device.zone(*no)) {
+        let Some(offset) = zone.end_flush() else {
+            continue;
+        };
+        let wp = device.geometry.zone_start(zone.no) + offset;
+
+        if let Ok(file) = zone.data_file() {
+            store(&file, wp)?;
+            file.sync()?;
+        }
+    }
+    Ok(())
+}
+
+/// Cuts each zone file to what was flushed. Nothing else may use the device any more.
+pub(crate) fn discard(device: &Device) {
+    pr_info!("zloop{}: discarding the volatile write cache\n", device.id);
+    for zone in device.zones.iter() {
+        let Some((file, flushed)) = zone.unflushed() else {
+            continue;
+        };
+
+        if let Err(error) = file.truncate(flushed << kernel::block::SECTOR_SHIFT) {
+            pr_err!(
+                "zloop{}: zone {}: cannot discard what was not flushed: error {}\n",
+                device.id,
+                zone.no,
+                error.to_errno()
+            );
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/dev/zloop-control`: one command a write, the list of options on a read.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::task,
+    add,
+    model::options::{
+        self,
+        Command, //
+    },
+    registry, //
+};
+use kernel::{
+    fs::{
+        File,
+        Kiocb, //
+    },
+    iov::{
+        IovIterDest,
+        IovIterSource, //
+    },
+    miscdevice::{
+        MiscDevice,
+        MiscDeviceRegistration, //
+    },
+    page::PAGE_SIZE,
+    prelude::*, //
+};
+
+/// An open control device. There is nothing to remember of it.
+pub(crate) struct Control;
+
+#[vtable]
+impl MiscDevice for Control {
+    type Ptr = ();
+
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result {
+        Ok(())
+    }
+
+    fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+        iov.simple_read_from_buffer(kiocb.ki_pos_mut(), options::HELP.as_bytes())
+    }
+
+    /// Runs one command.
+    ///
+    /// `EPERM` without `CAP_SYS_ADMIN` in the task that writes, whoever opened the device.
+    fn write_iter(_kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+        if !task::capable_sys_admin() {
+            return Err(EPERM);
+        }
+        if iov.len() > PAGE_SIZE {
+            pr_err!("a command of {} bytes is too long\n", iov.len());
+            return Err(EINVAL);
+        }
+        let mut input = KVec::new();
+        let len = iov.copy_from_iter_vec(&mut input, GFP_KERNEL)?;
+        let command = options::parse(&input).map_err(|error| {
+            pr_err!("{}\n", core::format_args!("{error}"));
+            EINVAL
+        })?;
+
+        match command {
+            Command::Add(options) => add::add(&options)?,
+            Command::Remove { id } => registry::remove(id)?,
+        }
+        Ok(len)
+    }
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A zoned loop device: what all its zones share.
+//!
+//! # Life
+//!
+//! [`crate::add`] makes a device from its directory; the disk owns it from then on. When the
+//! device is removed the disk goes first, which waits for its requests, then
+//! [`Device::shut_down`] closes the zone files. The rest stays until the last descriptor of the
+//! disk is closed.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::{
+        block::{
+            request_io::Caching,
+            turnstile::Turnstile, //
+        },
+        fs,
+        module::ModuleRef,
+        pinned_slice::PinnedSlice,
+        ratelimit::RateLimit,
+        workqueue::OwnedQueue, //
+    },
+    commands::Driver,
+    flush::Flush,
+    model::{
+        geometry::Geometry,
+        open_set::{
+            OpenSet,
+            Openness,
+            Slot, //
+        },
+        Sector,
+        ZoneNo, //
+    },
+    zone::{
+        Refusal,
+        Zone, //
+    },
+};
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    str::CString,
+    sync::SpinLock, //
+};
+
+/// Choices of the one who added the device, other than its geometry.
+#[derive(Clone, Copy)]
+pub(crate) struct Config {
+    /// Logical block size in bytes.
+    pub(crate) block_size: u32,
+    /// How the zone files are accessed.
+    pub(crate) caching: Caching,
+    /// Whether zone appends go where they were submitted first.
+    pub(crate) ordered_zone_append: bool,
+    /// Whether a removal loses what was not flushed.
+    pub(crate) discard_write_cache: bool,
+}
+
+/// A device.
+///
+/// Fields drop in this order. The workqueue is first because it waits for work items, which use
+/// the others; the module reference is last because it keeps the code of all this in memory.
+#[pin_data]
+pub(crate) struct Device {
+    pub(crate) queue: OwnedQueue,
+    pub(crate) id: u32,
+    pub(crate) geometry: Geometry,
+    pub(crate) config: Config,
+    pub(crate) zones: PinnedSlice<Zone>,
+    /// Which zones are open. Taken inside `Zone::state`.
+    #[pin]
+    open_zones: SpinLock<OpenSet<KVVec<Slot>>>,
+    /// Zones written to since the last flush, in the order of the first write. Has room for all.
+    /// Taken inside `Zone::state`.
+    #[pin]
+    dirty: SpinLock<KVVec<ZoneNo>>,
+    #[pin]
+    pub(crate) flush: Flush,
+    /// Keeps failing I/O from flooding the log.
+    #[pin]
+    pub(crate) error_log: RateLimit,
+    _module: ModuleRef,
+}
+
+impl Device {
+    /// Makes a device of zones that are open. `max_active` is the most requests in flight.
+    pub(crate) fn new(
+        id: u32,
+        geometry: Geometry,
+        config: Config,
+        zones: PinnedSlice<Zone>,
+        max_open_zones: u32,
+        max_active: u32,
+    ) -> Result<impl PinInit<Self, Error>> {
+        let module = ModuleRef::get::<crate::LocalModule>()?;
+        let name = CString::try_from_fmt(fmt!("zloop{id}"))?;
+        let queue = OwnedQueue::new(&name, max_active)?;
+        let nr_zones = geometry.nr_zones() as usize;
+        let slots = KVVec::from_elem(Slot::EMPTY, nr_zones, GFP_KERNEL)?;
+        let dirty = KVVec::with_capacity(nr_zones, GFP_KERNEL)?;
+        let flush = Flush::new(nr_zones)?;
+
+        Ok(try_pin_init!(Self {
+            queue,
+            id,
+            geometry,
+            config,
+            zones,
+            open_zones <- new_spinlock!(OpenSet::new(slots, max_open_zones), "Device::open_zones"),
+            dirty <- new_spinlock!(dirty, "Device::dirty"),
+            flush <- flush,
+            error_log <- RateLimit::new(c"zloop"),
+            _module: module,
+        }? Error))
+    }
+
+    /// A zone by its number.
+    pub(crate) fn zone(&self, no: ZoneNo) -> Option<&Zone> {
+        self.zones.get(no as usize)
+    }
+
+    /// The turnstile of a zone; of the first zone if there is no such zone.
+    pub(crate) fn turnstile(&self, no: ZoneNo) -> &Turnstile<Driver> {
+        let no = if no < self.geometry.nr_zones() { no } else { 0 };
+
+        &self.zones[no as usize].turn
+    }
+
+    /// The turnstile of the zone that a sector is in.
+    pub(crate) fn turnstile_at(&self, sector: Sector) -> &Turnstile<Driver> {
+        self.turnstile(self.geometry.zone_of(sector).unwrap_or(0))
+    }
+
+    /// Whether and how a zone is open.
+    pub(crate) fn openness(&self, no: ZoneNo) -> Openness {
+        self.open_zones.lock().openness(no)
+    }
+
+    /// Opens a zone for a write. At the limit of open zones the implicitly open zone that was
+    /// written to least recently is closed.
+    pub(crate) fn open_implicitly(&self, no: ZoneNo) -> Result<(), Refusal> {
+        self.open_zones.lock().open_implicit(no)?;
+        Ok(())
+    }
+
+    /// Opens a zone by command, with the same rule at the limit.
+    pub(crate) fn open_explicitly(&self, no: ZoneNo) -> Result<(), Refusal> {
+        self.open_zones.lock().open_explicit(no)?;
+        Ok(())
+    }
+
+    /// Closes a zone if it is open.
+    pub(crate) fn close(&self, no: ZoneNo) {
+        self.open_zones.lock().close(no);
+    }
+
+    /// Notes that a zone was written to. Each zone is noted once until the notes are taken.
+    pub(crate) fn note_dirty(&self, no: ZoneNo) {
+        // There is room for all zones, and none is noted twice.
+        let _ = self.dirty.lock().push_within_capacity(no);
+    }
+
+    /// Takes the notes; `empty` takes their place.
+    pub(crate) fn take_dirty(&self, empty: &mut KVVec<ZoneNo>) {
+        core::mem::swap(&mut *self.dirty.lock(), empty);
+    }
+
+    /// Closes all zone files, after the disk is gone. May sleep.
+    ///
+    /// Returns when they are closed, so that the file system can be unmounted.
+    pub(crate) fn shut_down(&self) {
+        if self.config.discard_write_cache {
+            crate::cache::discard(self);
+        }
+        for zone in self.zones.iter() {
+            drop(zone.take_file());
+        }
+        fs::flush_closes();
+    }
+}

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! FLUSH: makes durable what was written to the device and acknowledged before.
+//!
+//! A write notes its zone before it is acknowledged. A flush takes the notes and has the file of
+//! each noted zone synced, several at a time; no other file is touched, and no zone twice. Flushes
+//! go one after the other, because what the notes of one stand for may have been written before
+//! the next one was asked for: for the same reason the next one fails if the one that it waited
+//! for did.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::fs::BackingFile,
+    cache,
+    device::Device,
+    model::ZoneNo, //
+};
+use kernel::{
+    new_mutex, new_spinlock,
+    prelude::*,
+    sync::{
+        atomic::{
+            ordering::{
+                Acquire,
+                Full,
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
+        },
+        Arc,
+        Completion,
+        Mutex,
+        SpinLock, //
+    },
+};
+
+/// How many files are synced at a time.
+const PARALLEL: usize = 8;
+
+/// The flushes of a device.
+#[pin_data]
+pub(crate) struct Flush {
+    /// Number of flushes that have ended.
+    ended: Atomic<u64>,
+    /// Held while a flush is going on.
+    #[pin]
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Zones of the flush in progress; empty otherwise. Has room for all.
+    zones: KVVec<ZoneNo>,
+    /// How the last flush ended.
+    last: Result,
+}
+
+impl Flush {
+    /// For a device of `nr_zones` zones.
+    pub(crate) fn new(nr_zones: usize) -> Result<impl PinInit<Self>> {
+        let zones = KVVec::with_capacity(nr_zones, GFP_KERNEL)?;
+
+        Ok(pin_init!(Self {
+            ended: Atomic::new(0),
+            state <- new_mutex!(State { zones, last: Ok(()) }, "Flush::state"),
+        }))
+    }
+}
+
+/// Flushes a device. May sleep; called in a work item.
+///
+/// An error of one of the files is returned by this flush, and by those that waited for it, not by
+/// later ones.
+pub(crate) fn flush(device: &Device) -> Result {
+    let ended_before = device.flush.ended.load(Acquire);
+    let mut state = device.flush.state.lock();
+    let ended = device.flush.ended.load(Acquire);
+    let waited_for = if ended == ended_before {
+        Ok(())
+    } else {
+        state.last
+    };
+
+    device.take_dirty(&mut state.zones);
+    let outcome = sync_zones(device, &state.zones);
+
+    if outcome.is_err() {
+        // Those that were not the cause have to be made durable by the next flush.
+        for zone in state.zones.iter().filter_map(|no| device.zone(*no)) {
+            zone.mark_dirty(device);
+        }
+    }
+    state.zones.clear();
+    state.last = outcome;
+    device.flush.ended.store(ended.wrapping_add(1), Release);
+    outcome.and(waited_for)
+}
+
+/// Files to be synced, by whoever comes to help.
+#[pin_data]
+struct Job {
+    files: KVVec<BackingFile>,
+    /// First file that nobody has taken.
+    next: Atomic<usize>,
+    /// Files that are done.
+    done: Atomic<usize>,
+    #[pin]
+    first_error: SpinLock<Result>,
+    #[pin]
+    all_done: Completion,
+}
+
+impl Job {
+    /// Syncs files until none is left to take.
+    fn work(&self) {
+        loop {
+            let index = self.next.fetch_add(1usize, Relaxed);
+            let Some(file) = self.files.get(index) else {
+                return;
+            };
+
+            if let Err(error) = file.sync() {
+                let mut first = self.first_error.lock();
+
+                if first.is_ok() {
+                    *first = Err(error);
+                }
+            }
+            if self.done.fetch_add(1usize, Full) + 1 == self.files.len() {
+                self.all_done.complete_all();
+            }
+        }
+    }
+}
+
+/// Makes durable what is in the files of some zones.
+fn sync_zones(device: &Device, zones: &[ZoneNo]) -> Result {
+    let mut files = KVVec::with_capacity(zones.len(), GFP_KERNEL);
+    let mut outcome = Ok(());
+
+    for zone in zones.iter().filter_map(|no| device.zone(*no)) {
+        let Some(file) = zone.begin_flush() else {
+            continue;
+        };
+        // Short of memory, one after the other will do.
+        let refused = match &mut files {
+            Ok(files) => files.push_within_capacity(file).err().map(|error| error.0),
+            Err(_) => Some(file),
+        };
+        if let Some(file) = refused {
+            outcome = outcome.and(file.sync());
+        }
+    }
+    if let Ok(files) = files {
+        outcome = outcome.and(sync_files(device, files));
+    }
+    outcome?;
+    if device.config.discard_write_cache {
+        cache::record(device, zones)?;
+    }
+    Ok(())
+}
+
+/// Syncs files, several at a time.
+///
+/// The helpers are work items of the device's own queue. The caller works as well, and waits only
+/// for files that somebody has taken: helpers that never get to run keep nobody waiting.
+fn sync_files(device: &Device, files: KVVec<BackingFile>) -> Result {
+    let nr = files.len();
+
+    if nr <= 1 {
+        return files.iter().try_for_each(BackingFile::sync);
+    }
+    let job = Arc::pin_init(
+        pin_init!(Job {
+            files,
+            next: Atomic::new(0usize),
+            done: Atomic::new(0usize),
+            first_error <- new_spinlock!(Ok(()), "Job::first_error"),
+            all_done <- Completion::new(),
+        }),
+        GFP_KERNEL,
+    )?;
+
+    for _ in 1..nr.min(PARALLEL) {
+        let helper = job.clone();
+
+        // Without a helper it takes longer, that is all.
+        let _ = device
+            .queue
+            .as_queue()
+            .try_spawn(GFP_KERNEL, move || helper.work());
+    }
+    job.work();
+    job.all_done.wait_for_completion();
+
+    let outcome = *job.first_error.lock();
+    outcome
+}

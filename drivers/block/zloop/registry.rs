@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The devices that there are, by id.
+//!
+//! An id and the directory that goes with it are taken from the moment an `add` asks for them
+//! until a `remove` has closed the last zone file. [`REGISTRY`] is the outermost lock; it is not
+//! held while files are opened or a disk goes.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::{
+        block::gen_disk::Disk,
+        fs::Directory, //
+    },
+    commands::Driver,
+    REGISTRY, //
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// All devices, in ascending order of their ids.
+pub(crate) struct Registry {
+    entries: KVec<Entry>,
+}
+
+struct Entry {
+    id: u32,
+    directory: Option<Arc<Directory>>,
+    state: State,
+}
+
+enum State {
+    Adding,
+    Live(Disk<Driver>),
+    Removing,
+}
+
+/// Largest id: ids are `int` to user space.
+const MAX_ID: u32 = i32::MAX as u32;
+
+impl Registry {
+    /// No devices.
+    pub(crate) const fn new() -> Self {
+        Self {
+            entries: KVec::new(),
+        }
+    }
+
+    /// Where the entry of an id is, or where it would have to be.
+    fn position(&self, id: u32) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&id, |entry| entry.id)
+    }
+
+    fn entry(&mut self, id: u32) -> Option<&mut Entry> {
+        let at = self.position(id).ok()?;
+
+        self.entries.get_mut(at)
+    }
+
+    /// The lowest id that is free.
+    fn lowest_free(&self) -> u32 {
+        let mut free = 0;
+
+        for entry in &self.entries {
+            if entry.id != free {
+                break;
+            }
+            free += 1;
+        }
+        free
+    }
+
+    fn forget(&mut self, id: u32) -> Option<Entry> {
+        let at = self.position(id).ok()?;
+
+        self.entries.remove(at).ok()
+    }
+}
+
+/// An id that nobody else gets; free again when dropped, unless filled.
+pub(crate) struct Reservation {
+    id: u32,
+    filled: bool,
+}
+
+impl Reservation {
+    /// Takes `id`, or the lowest free one. `EEXIST` if it is taken.
+    pub(crate) fn new(id: Option<u32>) -> Result<Self> {
+        let mut registry = REGISTRY.lock();
+        let id = id.unwrap_or_else(|| registry.lowest_free());
+
+        if id > MAX_ID {
+            pr_err!("add: id={}: out of range\n", id);
+            return Err(EINVAL);
+        }
+        match registry.position(id) {
+            Ok(_) => {
+                pr_err!("add: id={}: there is such a device\n", id);
+                Err(EEXIST)
+            }
+            Err(at) => {
+                let entry = Entry {
+                    id,
+                    directory: None,
+                    state: State::Adding,
+                };
+
+                registry.entries.reserve(1, GFP_KERNEL)?;
+                registry
+                    .entries
+                    .insert_within_capacity(at, entry)
+                    .map_err(|_| ENOMEM)?;
+                Ok(Self { id, filled: false })
+            }
+        }
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Takes the directory, too. `EBUSY` if another device has it, by whatever path.
+    pub(crate) fn claim_directory(&mut self, directory: Arc<Directory>) -> Result {
+        let mut registry = REGISTRY.lock();
+
+        for entry in &registry.entries {
+            let Some(other) = &entry.directory else {
+                continue;
+            };
+
+            if entry.id != self.id && other.is_same(&directory) {
+                pr_err!(
+                    "zloop{}: the directory is in use by zloop{}\n",
+                    self.id,
+                    entry.id
+                );
+                return Err(EBUSY);
+            }
+        }
+        if let Some(entry) = registry.entry(self.id) {
+            entry.directory = Some(directory);
+        }
+        Ok(())
+    }
+
+    /// Completes the entry: the device can be removed from now on.
+    pub(crate) fn fill(mut self, disk: Disk<Driver>) {
+        if let Some(entry) = REGISTRY.lock().entry(self.id) {
+            entry.state = State::Live(disk);
+        }
+        self.filled = true;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if !self.filled {
+            let entry = REGISTRY.lock().forget(self.id);
+
+            // Closes the directory, which is better done without the lock.
+            drop(entry);
+        }
+    }
+}
+
+/// Removes a device. Process context; waits for I/O in flight.
+///
+/// `ENODEV` if there is none, `EBUSY` if somebody uses it exclusively (a file system, for example)
+/// or is removing it. When this returns all zone files are closed.
+pub(crate) fn remove(id: u32) -> Result {
+    let (disk, claim) = {
+        let mut registry = REGISTRY.lock();
+        let entry = registry.entry(id).ok_or(ENODEV).inspect_err(|_| {
+            pr_err!("remove: id={}: there is no such device\n", id);
+        })?;
+        let claim = match &entry.state {
+            State::Live(disk) => disk.claim().inspect_err(|_| {
+                pr_err!("remove: id={}: the device is in use\n", id);
+            })?,
+            State::Adding => return Err(ENODEV),
+            State::Removing => return Err(EBUSY),
+        };
+
+        match core::mem::replace(&mut entry.state, State::Removing) {
+            State::Live(disk) => (disk, claim),
+            _ => return Err(ENODEV),
+        }
+    };
+    let device = disk.device().clone();
+
+    disk.remove();
+    device.shut_down();
+    drop(claim);
+    drop(device);
+    let entry = REGISTRY.lock().forget(id);
+
+    drop(entry);
+    pr_info!("zloop{}: removed\n", id);
+    Ok(())
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The directory of a device: one file for each zone, and one that says what the device is like.
+//!
+//! A directory without zone files is made into a new device, all or nothing: what was made is
+//! removed again unless [`Store::keep`] is called. A directory with zone files is an existing
+//! device, which must be exactly what is asked for.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::{
+        fs::{
+            BackingFile,
+            DioFacts,
+            Directory,
+            EntryKind,
+            OpenError,
+            OpenOptions, //
+        },
+        task, //
+    },
+    model::{
+        geometry::Geometry,
+        layout::{
+            ZoneFile,
+            GEOMETRY_FILE,
+            RECORD_MAX, //
+        },
+        write_pointer::WritePointer,
+        ZoneNo, //
+    },
+    path::Path,
+};
+use kernel::{
+    prelude::*,
+    sync::Arc, //
+};
+
+/// How zone files can be accessed.
+#[derive(Clone, Copy)]
+pub(crate) struct BlockGeometry {
+    /// Block size in bytes.
+    pub(crate) block_size: u32,
+    /// Bits that must be clear in the address and length of a buffer.
+    pub(crate) dma_alignment: u32,
+}
+
+/// What there is in the directory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// A new device. `made_directory`: the directory as well.
+    New { made_directory: bool },
+    /// An existing device.
+    Existing,
+}
+
+/// What [`Store::examine`] sees in the directory.
+#[derive(Default)]
+struct Found {
+    /// Zone files of the device asked for.
+    zones: ZoneNo,
+    /// There is a geometry file.
+    record: bool,
+    /// A zone file that the device asked for does not have.
+    foreign: Option<ZoneFile>,
+    /// A zone whose name is taken by something else.
+    not_regular: Option<ZoneNo>,
+}
+
+impl Found {
+    fn add(&mut self, geometry: &Geometry, name: &[u8], kind: EntryKind) {
+        if name == GEOMETRY_FILE.to_bytes() {
+            self.record = true;
+        }
+        let Some(file) = ZoneFile::parse(name) else {
+            return;
+        };
+        let no = file.no();
+
+        if no >= geometry.nr_zones() || geometry.zone_file(no) != file {
+            self.foreign = Some(file);
+        } else if matches!(kind, EntryKind::Regular | EntryKind::Unknown) {
+            self.zones += 1;
+        } else {
+            self.not_regular = Some(no);
+        }
+    }
+}
+
+/// The directory of a device that is being added.
+pub(crate) struct Store<'a> {
+    id: u32,
+    path: &'a Path,
+    pub(crate) directory: Arc<Directory>,
+    geometry: Geometry,
+    direct: bool,
+    origin: Origin,
+    /// Number of zone files that were made.
+    made_zones: ZoneNo,
+    made_record: bool,
+}
+
+impl<'a> Store<'a> {
+    /// Opens the directory, and makes it if only it is missing. Process context of the one who
+    /// adds the device: `path` is looked up with its root, working directory and credentials.
+    pub(crate) fn open(id: u32, path: &'a Path, geometry: Geometry, direct: bool) -> Result<Self> {
+        let (directory, made_directory) = match Directory::open(path) {
+            Ok(directory) => (directory, false),
+            Err(error) if error == ENOENT => Directory::create(path, 0o700)
+                .and_then(|()| Directory::open(path))
+                .map(|directory| (directory, true))
+                .inspect_err(|error| complain(id, path, "cannot be made", *error))?,
+            Err(error) => {
+                complain(id, path, "cannot be opened", error);
+                return Err(error);
+            }
+        };
+
+        // From here on dropping the store removes a directory that was made.
+        Ok(Self {
+            id,
+            path,
+            directory: Arc::new(directory, GFP_KERNEL)?,
+            geometry,
+            direct,
+            origin: Origin::New { made_directory },
+            made_zones: 0,
+            made_record: false,
+        })
+    }
+
+    /// Looks what is in the directory. `EINVAL` if it is a device other than the one asked for.
+    pub(crate) fn examine(&mut self) -> Result {
+        let mut found = Found::default();
+
+        self.directory.for_each(|entry| {
+            found.add(&self.geometry, entry.name, entry.kind);
+            Ok(())
+        })?;
+        // What the device was made with says more than a file too many.
+        if found.record {
+            self.check_record()?;
+        }
+        if let Some(file) = found.foreign {
+            pr_err!(
+                "zloop{}: zone {}: there is a file {}, but the device asked for has {} zones, {} of them conventional\n",
+                self.id,
+                file.no(),
+                core::format_args!("{}", file.name()),
+                self.geometry.nr_zones(),
+                self.geometry.nr_conv_zones()
+            );
+            return Err(EINVAL);
+        }
+        if let Some(no) = found.not_regular {
+            refuse(self.id, no, OpenError::NotRegular);
+            return Err(EINVAL);
+        }
+        if found.zones > 0 {
+            self.origin = Origin::Existing;
+        }
+        Ok(())
+    }
+
+    /// Whether the device exists already.
+    pub(crate) fn is_existing(&self) -> bool {
+        self.origin == Origin::Existing
+    }
+
+    /// Compares the stored geometry with the one asked for.
+    fn check_record(&self) -> Result {
+        let mut buf = [0u8; RECORD_MAX];
+        let file = self
+            .directory
+            .open_file(GEOMETRY_FILE, OpenOptions::new())
+            .inspect_err(|error| pr_err!("zloop{}: the geometry file {}\n", self.id, error))?;
+        let len = file.read_at(&mut buf, 0)?;
+        let stored = match Geometry::decode(buf.get(..len).unwrap_or(&[])) {
+            // A longer file than any that was written is not understood either.
+            Ok(stored) if file.size() == len as u64 => stored,
+            _ => {
+                pr_err!("zloop{}: the geometry file is damaged\n", self.id);
+                return Err(EINVAL);
+            }
+        };
+
+        match self.geometry.mismatch(&stored) {
+            None => Ok(()),
+            Some(mismatch) => {
+                pr_err!("zloop{}: {}\n", self.id, core::format_args!("{mismatch}"));
+                Err(EINVAL)
+            }
+        }
+    }
+
+    /// Writes the geometry file if there is none.
+    pub(crate) fn write_record(&mut self) -> Result {
+        let mut buf = [0u8; RECORD_MAX];
+        let mut options = OpenOptions::new();
+
+        options.create = true;
+        let file = match self.directory.open_file(GEOMETRY_FILE, options) {
+            Ok(file) => file,
+            Err(OpenError::Errno(error)) if error == EEXIST => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        self.made_record = true;
+        let record = self.geometry.encode(&mut buf);
+
+        if file.write_at(record, 0)? != record.len() {
+            return Err(ENOSPC);
+        }
+        file.sync()
+    }
+
+    /// Opens or makes the file of zone `no` and checks that it is what it has to be. The zones
+    /// must be asked for in order. `EINTR` if the task is being killed.
+    pub(crate) fn open_zone(&mut self, no: ZoneNo) -> Result<BackingFile> {
+        if task::fatal_signal_pending() {
+            return Err(EINTR);
+        }
+        let name = self.geometry.zone_file(no).name();
+        let mut options = OpenOptions::new();
+
+        options.direct = self.direct;
+        options.create = !self.is_existing();
+        let file = match self.directory.open_file(name.as_cstr(), options) {
+            Ok(file) => file,
+            Err(OpenError::Errno(error)) if error == ENOENT => {
+                pr_err!(
+                    "zloop{}: zone {}: the file {} is missing\n",
+                    self.id,
+                    no,
+                    core::format_args!("{name}")
+                );
+                return Err(EINVAL);
+            }
+            Err(error) => {
+                refuse(self.id, no, error);
+                return Err(error.into());
+            }
+        };
+        if !self.is_existing() {
+            self.made_zones = no + 1;
+        }
+        Ok(file)
+    }
+
+    /// Checks the size of a conventional zone's file, or sets it for a new device.
+    pub(crate) fn size_conventional(&self, no: ZoneNo, file: &BackingFile) -> Result {
+        let expected = self.geometry.zone_size() << kernel::block::SECTOR_SHIFT;
+
+        if !self.is_existing() {
+            return file.truncate(expected).inspect_err(|error| {
+                pr_err!(
+                    "zloop{}: zone {}: cannot set the size of the file: error {}\n",
+                    self.id,
+                    no,
+                    error.to_errno()
+                )
+            });
+        }
+        let size = file.stat_size()?;
+
+        if size != expected {
+            pr_err!(
+                "zloop{}: zone {}: the file has {} bytes, a conventional zone of zone_size_mb={} has {}\n",
+                self.id,
+                no,
+                size,
+                expected >> 20,
+                expected
+            );
+            return Err(EINVAL);
+        }
+        Ok(())
+    }
+
+    /// The write pointer of a sequential zone, from the size of its file.
+    pub(crate) fn write_pointer(
+        &self,
+        no: ZoneNo,
+        file: &BackingFile,
+        block_size: u32,
+    ) -> Result<WritePointer> {
+        let mut wp = self.geometry.new_write_pointer();
+
+        wp.resync(file.stat_size()?, block_size).map_err(|error| {
+            pr_err!(
+                "zloop{}: zone {}: {}\n",
+                self.id,
+                no,
+                core::format_args!("{error}")
+            );
+            EINVAL
+        })?;
+        Ok(wp)
+    }
+
+    /// Makes the directory durable if anything was made in it.
+    pub(crate) fn sync(&self) -> Result {
+        if self.is_existing() && !self.made_record {
+            return Ok(());
+        }
+        match self.directory.sync() {
+            // The file system has nothing to sync.
+            Err(error) if error == EINVAL => Ok(()),
+            result => result,
+        }
+    }
+
+    /// Keeps what was made.
+    pub(crate) fn keep(mut self) {
+        self.origin = Origin::Existing;
+        self.made_record = false;
+    }
+}
+
+impl Drop for Store<'_> {
+    /// Removes what was made.
+    fn drop(&mut self) {
+        if self.made_record {
+            self.remove_file(GEOMETRY_FILE);
+        }
+        let Origin::New { made_directory } = self.origin else {
+            return;
+        };
+
+        for no in (0..self.made_zones).rev() {
+            self.remove_file(self.geometry.zone_file(no).name().as_cstr());
+        }
+        if made_directory {
+            if let Err(error) = Directory::remove(self.path) {
+                complain(self.id, self.path, "cannot be removed", error);
+            }
+        }
+    }
+}
+
+impl Store<'_> {
+    fn remove_file(&self, name: &CStr) {
+        if let Err(error) = self.directory.unlink(name) {
+            pr_err!(
+                "zloop{}: cannot remove the file {}: error {}\n",
+                self.id,
+                name,
+                error.to_errno()
+            );
+        }
+    }
+}
+
+/// Says what is wrong with the directory.
+fn complain(id: u32, path: &CStr, what: &str, error: Error) {
+    pr_err!(
+        "zloop{}: the directory {} {}: error {}\n",
+        id,
+        path,
+        what,
+        error.to_errno()
+    );
+}
+
+/// Says what is wrong with a zone file.
+fn refuse(id: u32, no: ZoneNo, error: OpenError) {
+    let hint = if error == OpenError::NoDirectIo {
+        "; the option buffered_io does without"
+    } else {
+        ""
+    };
+
+    pr_err!("zloop{}: zone {}: the file {}{}\n", id, no, error, hint);
+}
+
+/// Block size and alignment for a zone file, as the C driver derives them: the file's own direct
+/// I/O geometry, else that of the block device under the file system, else 512 bytes; and rather
+/// the block size of the file system if that is one that a disk can have, up to 4 KiB.
+pub(crate) fn block_geometry(facts: &DioFacts) -> BlockGeometry {
+    const SECTOR: u32 = 512;
+    const MAX_BLOCK: u32 = 4096;
+    let is_block = |size: u32| size.is_power_of_two() && (SECTOR..=MAX_BLOCK).contains(&size);
+    let (block_size, dma_alignment) = match (&facts.statx, &facts.bdev) {
+        (Some(align), _) if align.mem != 0 => (align.offset, align.mem - 1),
+        (_, Some(limits)) => (limits.physical_block_size, limits.dma_alignment_mask),
+        _ => (SECTOR, SECTOR - 1),
+    };
+    let block_size = if is_block(facts.fs_block_size) {
+        facts.fs_block_size
+    } else {
+        block_size
+    };
+
+    BlockGeometry {
+        block_size: if is_block(block_size) {
+            block_size
+        } else {
+            MAX_BLOCK
+        },
+        dma_alignment: dma_alignment.clamp(SECTOR - 1, MAX_BLOCK - 1),
+    }
+}

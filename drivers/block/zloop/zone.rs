@@ -1,0 +1,522 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One zone of a device: its file and its state.
+//!
+//! # Who may do what
+//!
+//! Writes, appends and zone commands of a sequential zone pass its [`Turnstile`] one at a time;
+//! only who has the turn changes the file's size or the write pointer. The write pointer moves
+//! when the file has changed, never before: a write is planned, done and committed. A failed one
+//! keeps the turn until the write pointer was taken from the file again, so that nothing else is
+//! admitted to a zone in doubt, and nobody is told of the failure before the state is right.
+//!
+//! Reports and reads look at the state under [`Zone::state`] and never wait for the turn.
+//!
+//! Lock order: `Zone::state`, then `Device::open_zones` or `Device::dirty`. None of them is held
+//! across anything that sleeps, and never those of two zones.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::{
+        block::{
+            status::Status,
+            turnstile::Turnstile, //
+        },
+        fs::BackingFile, //
+    },
+    commands::Driver,
+    device::Device,
+    model::{
+        condition::{
+            self,
+            Condition,
+            Effect,
+            Refused, //
+        },
+        open_set::{
+            NoResource,
+            Openness, //
+        },
+        write_pointer::{
+            Reject,
+            WritePointer, //
+        },
+        Sector,
+        ZoneNo, //
+    },
+};
+use core::fmt::{
+    self,
+    Display, //
+};
+use kernel::{
+    new_spinlock,
+    prelude::*,
+    sync::SpinLock, //
+};
+
+/// A zone of a device.
+#[pin_data]
+pub(crate) struct Zone {
+    pub(crate) no: ZoneNo,
+    /// Orders what changes a sequential zone.
+    #[pin]
+    pub(crate) turn: Turnstile<Driver>,
+    #[pin]
+    state: SpinLock<State>,
+}
+
+struct State {
+    /// `None` once the device is being removed.
+    file: Option<BackingFile>,
+    /// Something was written since the last flush took the zone up.
+    dirty: bool,
+    kind: Kind,
+}
+
+enum Kind {
+    Conventional,
+    Sequential(Sequential),
+}
+
+struct Sequential {
+    wp: WritePointer,
+    health: Health,
+    cache: CacheMark,
+}
+
+/// Whether the write pointer is known.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// A change of the file failed, and so did finding out its size.
+    InDoubt,
+}
+
+/// What a volatile write cache would hold of a zone (`discard_write_cache`). In sectors from the
+/// start of the zone.
+#[derive(Clone, Copy)]
+struct CacheMark {
+    /// Write pointer up to which the data is durable.
+    flushed: Sector,
+    /// Write pointer that the flush in progress will make durable.
+    flushing: Option<Sector>,
+}
+
+/// A zone as a report shows it, at one moment.
+pub(crate) enum Snapshot {
+    Conventional,
+    Sequential {
+        condition: Condition,
+        /// As in a report: in sectors from the start of the device.
+        write_pointer: Sector,
+    },
+    InDoubt,
+}
+
+/// What may be written where: the go-ahead for one write.
+pub(crate) struct Admission {
+    pub(crate) file: BackingFile,
+    /// First sector of the write from the start of the zone.
+    pub(crate) start: Sector,
+}
+
+/// Where a read gets its data.
+pub(crate) enum ReadFrom {
+    File(BackingFile),
+    /// All of it is beyond the write pointer.
+    Nowhere,
+}
+
+/// Why a zone does not do what it is asked to.
+#[derive(Clone, Copy)]
+pub(crate) enum Refusal {
+    /// The write does not fit the write pointer or the capacity.
+    Write(Reject),
+    /// The zone's condition does not allow the command.
+    Command(Refused),
+    /// All open zones that the device can have are explicitly open.
+    NoOpenZone,
+    /// The file could not be changed, or its size could not be found out after that.
+    File(Error),
+    /// A conventional zone has no write pointer.
+    Conventional,
+    /// The device is being removed.
+    Removed,
+}
+
+impl Refusal {
+    /// What the submitter gets to see.
+    pub(crate) fn status(self) -> Status {
+        match self {
+            Refusal::NoOpenZone => Status::ZONE_OPEN_RESOURCE,
+            Refusal::File(error) => Status::from_error(error),
+            _ => Status::IO_ERROR,
+        }
+    }
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::Write(reject) => reject.fmt(f),
+            Refusal::Command(refused) => refused.fmt(f),
+            Refusal::NoOpenZone => f.write_str("the limit of open zones is reached"),
+            Refusal::File(error) => write!(f, "zone file: error {}", error.to_errno()),
+            Refusal::Conventional => f.write_str("the zone is conventional"),
+            Refusal::Removed => f.write_str("the device is being removed"),
+        }
+    }
+}
+
+impl From<NoResource> for Refusal {
+    fn from(_: NoResource) -> Self {
+        Refusal::NoOpenZone
+    }
+}
+
+impl State {
+    fn file(&self) -> Result<BackingFile, Refusal> {
+        self.file.clone().ok_or(Refusal::Removed)
+    }
+
+    fn sequential(&mut self) -> Result<&mut Sequential, Refusal> {
+        match &mut self.kind {
+            Kind::Conventional => Err(Refusal::Conventional),
+            Kind::Sequential(sequential) => Ok(sequential),
+        }
+    }
+}
+
+impl Zone {
+    /// A zone with its file: sequential if it has a write pointer, up to which the data is taken to
+    /// be durable, else conventional.
+    pub(crate) fn new(
+        no: ZoneNo,
+        file: BackingFile,
+        wp: Option<WritePointer>,
+    ) -> impl PinInit<Self, Error> {
+        let kind = match wp {
+            None => Kind::Conventional,
+            Some(wp) => Kind::Sequential(Sequential {
+                cache: CacheMark {
+                    flushed: wp.offset(),
+                    flushing: None,
+                },
+                wp,
+                health: Health::Good,
+            }),
+        };
+
+        try_pin_init!(Self {
+            no,
+            turn <- Turnstile::new(),
+            state <- new_spinlock!(State { file: Some(file), dirty: false, kind }, "Zone::state"),
+        }? Error)
+    }
+
+    /// The zone as it is now. Does not wait for I/O.
+    pub(crate) fn snapshot(&self, device: &Device) -> Snapshot {
+        let mut state = self.state.lock();
+
+        match state.sequential() {
+            Err(_) => Snapshot::Conventional,
+            Ok(seq) if seq.health == Health::InDoubt => Snapshot::InDoubt,
+            Ok(seq) => Snapshot::Sequential {
+                condition: condition::condition(&seq.wp, device.openness(self.no)),
+                write_pointer: seq.wp.reported(
+                    device.geometry.zone_start(self.no),
+                    device.geometry.zone_size(),
+                ),
+            },
+        }
+    }
+
+    /// Where a read at `offset` sectors from the start of the zone finds its data.
+    pub(crate) fn read_from(&self, offset: Sector) -> Result<ReadFrom, Refusal> {
+        let mut state = self.state.lock();
+
+        if let Ok(seq) = state.sequential() {
+            if seq.health == Health::Good && offset >= seq.wp.offset() {
+                return Ok(ReadFrom::Nowhere);
+            }
+        }
+        Ok(ReadFrom::File(state.file()?))
+    }
+
+    /// The file, for I/O that the write pointer has no say in.
+    pub(crate) fn data_file(&self) -> Result<BackingFile, Refusal> {
+        self.state.lock().file()
+    }
+
+    /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
+    /// write pointer for an append (`None`). Opens the zone implicitly. Needs the turn.
+    ///
+    /// The write pointer stays where it is until [`Zone::commit_write`].
+    pub(crate) fn admit_write(
+        &self,
+        device: &Device,
+        at: Option<Sector>,
+        len: Sector,
+    ) -> Result<Admission, Refusal> {
+        self.recover(device)?;
+
+        let mut state = self.state.lock();
+        let file = state.file()?;
+        let wp = &mut state.sequential()?.wp;
+        let plan = match at {
+            Some(at) => wp.plan_write(at, len),
+            None => wp.plan_append(len),
+        }
+        .map_err(Refusal::Write)?;
+        let start = plan.start();
+
+        device.open_implicitly(self.no)?;
+        Ok(Admission { file, start })
+    }
+
+    /// Moves the write pointer over `len` sectors at `start` that were written, as admitted. Needs
+    /// the turn.
+    pub(crate) fn commit_write(
+        &self,
+        device: &Device,
+        start: Sector,
+        len: Sector,
+    ) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        let seq = state.sequential()?;
+        let plan = seq.wp.plan_write(start, len).map_err(Refusal::Write)?;
+        let full = plan.fills_zone();
+
+        plan.commit();
+        if full {
+            device.close(self.no);
+        }
+        state.mark_dirty(device, self.no);
+        Ok(())
+    }
+
+    /// Notes that the file was written to, as far as [`crate::flush`] is concerned.
+    pub(crate) fn mark_dirty(&self, device: &Device) {
+        self.state.lock().mark_dirty(device, self.no);
+    }
+
+    /// Opens the zone explicitly. Needs the turn.
+    pub(crate) fn open(&self, device: &Device) -> Result<(), Refusal> {
+        self.recover(device)?;
+        self.command(device, condition::open, || device.open_explicitly(self.no))
+    }
+
+    /// Closes the zone. Needs the turn.
+    pub(crate) fn close(&self, device: &Device) -> Result<(), Refusal> {
+        self.recover(device)?;
+        self.command(device, condition::close, || {
+            device.close(self.no);
+            Ok(())
+        })
+    }
+
+    /// Runs a command that touches the state only.
+    fn command(
+        &self,
+        device: &Device,
+        rule: fn(Condition) -> Result<Effect, Refused>,
+        act: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<(), Refusal> {
+        let mut state = self.state.lock();
+        let wp = &state.sequential()?.wp;
+        let now = condition::condition(wp, device.openness(self.no));
+
+        match rule(now).map_err(Refusal::Command)? {
+            Effect::Nothing => Ok(()),
+            Effect::Act => act(),
+        }
+    }
+
+    /// Makes the zone full. Needs the turn; may sleep.
+    pub(crate) fn finish(&self, device: &Device) -> Result<(), Refusal> {
+        self.resize(
+            device,
+            condition::finish,
+            |wp| wp.capacity(),
+            |seq| seq.wp.finish(),
+        )
+    }
+
+    /// Makes the zone empty. Needs the turn; may sleep.
+    ///
+    /// What was in the zone is gone whether a flush follows or not.
+    pub(crate) fn reset(&self, device: &Device) -> Result<(), Refusal> {
+        self.resize(
+            device,
+            condition::reset,
+            |_| 0,
+            |seq| {
+                seq.wp.reset();
+                seq.cache = CacheMark {
+                    flushed: 0,
+                    flushing: None,
+                };
+            },
+        )
+    }
+
+    /// Sets the file to a size and then the state to what that means. A zone in doubt is not
+    /// asked for its condition: both commands put it right.
+    fn resize(
+        &self,
+        device: &Device,
+        rule: fn(Condition) -> Result<Effect, Refused>,
+        target: fn(&WritePointer) -> Sector,
+        commit: fn(&mut Sequential),
+    ) -> Result<(), Refusal> {
+        let (file, sectors) = {
+            let mut state = self.state.lock();
+            let file = state.file()?;
+            let seq = state.sequential()?;
+
+            if seq.health == Health::Good {
+                let now = condition::condition(&seq.wp, device.openness(self.no));
+
+                if rule(now).map_err(Refusal::Command)? == Effect::Nothing {
+                    return Ok(());
+                }
+            }
+            (file, target(&seq.wp))
+        };
+
+        if let Err(error) = file.truncate(sectors << kernel::block::SECTOR_SHIFT) {
+            // The zone may have changed or not; its own answer counts. The caller is told of the
+            // first error either way.
+            let _ = self.resync(device);
+            return Err(Refusal::File(error));
+        }
+
+        let mut state = self.state.lock();
+        let seq = state.sequential()?;
+
+        commit(seq);
+        seq.health = Health::Good;
+        device.close(self.no);
+        state.mark_dirty(device, self.no);
+        Ok(())
+    }
+
+    /// Takes the write pointer from the size of the file, after a change of the file that failed.
+    /// Needs the turn; may sleep.
+    ///
+    /// If that fails as well the zone is in doubt, until this function or a reset or finish
+    /// succeeds.
+    pub(crate) fn resync(&self, device: &Device) -> Result<(), Refusal> {
+        let file = self.state.lock().file()?;
+        let size = file.stat_size();
+        let mut state = self.state.lock();
+        let seq = state.sequential()?;
+        let outcome = match size {
+            Err(error) => {
+                pr_err!(
+                    "zloop{}: zone {}: cannot get the size of the zone file: error {}\n",
+                    device.id,
+                    self.no,
+                    error.to_errno()
+                );
+                Err(Refusal::File(error))
+            }
+            Ok(size) => seq
+                .wp
+                .resync(size, device.config.block_size)
+                .map_err(|error| {
+                    pr_err!(
+                        "zloop{}: zone {}: {}\n",
+                        device.id,
+                        self.no,
+                        core::format_args!("{error}")
+                    );
+                    Refusal::File(EIO)
+                }),
+        };
+
+        seq.health = match outcome {
+            Ok(()) => Health::Good,
+            Err(_) => Health::InDoubt,
+        };
+        seq.cache.flushed = seq.cache.flushed.min(seq.wp.offset());
+        if seq.wp.is_full() {
+            device.close(self.no);
+        }
+        state.mark_dirty(device, self.no);
+        outcome
+    }
+
+    /// Gets a zone out of doubt. Needs the turn; sleeps only if the zone is in doubt.
+    fn recover(&self, device: &Device) -> Result<(), Refusal> {
+        let health = self.state.lock().sequential()?.health;
+
+        match health {
+            Health::Good => Ok(()),
+            Health::InDoubt => self.resync(device),
+        }
+    }
+
+    /// Whether a reset would change nothing and nothing is open.
+    pub(crate) fn is_pristine(&self, device: &Device) -> bool {
+        let mut state = self.state.lock();
+
+        match state.sequential() {
+            Err(_) => true,
+            Ok(seq) => {
+                seq.health == Health::Good
+                    && seq.wp.is_empty()
+                    && device.openness(self.no) == Openness::Closed
+            }
+        }
+    }
+
+    /// Takes the zone up for a flush: returns its file, to be made durable as it is now or later.
+    pub(crate) fn begin_flush(&self) -> Option<BackingFile> {
+        let mut state = self.state.lock();
+
+        state.dirty = false;
+        if let Ok(seq) = state.sequential() {
+            seq.cache.flushing = Some(seq.wp.offset());
+        }
+        state.file.clone()
+    }
+
+    /// Notes that what [`Zone::begin_flush`] returned is durable. Returns the write pointer up to
+    /// which the data is, in sectors from the start of the zone, unless a reset came between.
+    pub(crate) fn end_flush(&self) -> Option<Sector> {
+        let mut state = self.state.lock();
+        let cache = &mut state.sequential().ok()?.cache;
+        let flushed = cache.flushing.take()?;
+
+        cache.flushed = flushed;
+        Some(flushed)
+    }
+
+    /// What to cut the file to, in sectors, so that only flushed data remains, or `None` if that
+    /// is all there is.
+    pub(crate) fn unflushed(&self) -> Option<(BackingFile, Sector)> {
+        let mut state = self.state.lock();
+        let file = state.file.clone()?;
+        let seq = state.sequential().ok()?;
+
+        (seq.cache.flushed != seq.wp.offset() || seq.health == Health::InDoubt)
+            .then_some((file, seq.cache.flushed))
+    }
+
+    /// Lets go of the file. No I/O may be in flight or come.
+    pub(crate) fn take_file(&self) -> Option<BackingFile> {
+        self.state.lock().file.take()
+    }
+}
+
+impl State {
+    fn mark_dirty(&mut self, device: &Device, no: ZoneNo) {
+        if !self.dirty {
+            self.dirty = true;
+            device.note_dirty(no);
+        }
+    }
+}
