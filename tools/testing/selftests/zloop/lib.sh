@@ -54,6 +54,7 @@ now_ms() {
 tap_run() {
 	local status began taken note=
 
+	# shellcheck disable=SC2053 # a pattern on purpose
 	[ -z "${ZLOOP_ONLY:-}" ] || [[ $1 == $ZLOOP_ONLY ]] || return 0
 	tap_count=$((tap_count + 1))
 	now_ms
@@ -122,8 +123,8 @@ step() {
 
 zl_kmsg() { printf 'zloop-selftest: %s\n' "$*" > /dev/kmsg; }
 
-# Kernel messages since the last message that holds TEXT.
-klog_since() { dmesg | awk -v m="zloop-selftest: $1" 'index($0, m) { n = 0; next } { l[n++] = $0 } END { for (i = 0; i < n; i++) print l[i] }'; }
+# Kernel messages since the last message that ends with TEXT.
+klog_since() { "$ZBDTOOL" kernel-log "$1"; }
 
 # Marks the place in the log that klog_has starts from.
 klog_mark() {
@@ -134,8 +135,9 @@ klog_mark() {
 # klog_has WORD...: one message of zloop since the mark has all the words.
 klog_has() {
 	local line word log
-	log=$(klog_since "$ZL_MARK" | grep -F zloop)
+	log=$(klog_since "$ZL_MARK")
 	while read -r line; do
+		[[ $line == *zloop* ]] || continue
 		for word in "$@"; do
 			[[ $line == *"$word"* ]] || continue 2
 		done
@@ -146,8 +148,7 @@ klog_has() {
 
 zl_check_kernel_log() {
 	local bad
-	bad=$(klog_since "$1" | grep -E 'WARNING: |BUG: |kernel BUG|Oops|general protection|KASAN|UBSAN|possible circular|possible recursive|suspicious RCU|unreferenced object|list_(add|del) corruption|INFO: task .* blocked|refcount_t|Call Trace' | head -n 8)
-	[ -z "$bad" ] || { diag "kernel log: $bad"; return 1; }
+	bad=$("$ZBDTOOL" kernel-log --bad "$1") || { diag "kernel log: $bad"; return 1; }
 }
 
 # --- What a case sets up -------------------------------------------------------------------------------------------
@@ -155,11 +156,13 @@ zl_check_kernel_log() {
 # undo KIND ARGUMENT: to be taken down after the case, last first.
 undo() { printf '%s %s\n' "$1" "$2" >> "$ZL_T/undo"; }
 
+is_mounted() { [[ $(< /proc/self/mounts) == *" $1 "* ]]; }
+
 zl_retry_umount() {
 	local i
 	for ((i = 0; i < 30; i++)); do
 		umount "$1" 2> /dev/null && return 0
-		mountpoint -q "$1" || return 0
+		is_mounted "$1" || return 0
 		sleep 0.1
 	done
 	return 1
@@ -177,7 +180,7 @@ zl_teardown() {
 			out=$(zl_wait_remove "$arg") || { diag "left over: zloop$arg cannot be removed: $out"; status=1; }
 			;;
 		mount)
-			mountpoint -q "$arg" || continue
+			is_mounted "$arg" || continue
 			zl_retry_umount "$arg" && continue
 			diag "left over: $arg cannot be unmounted"
 			umount -l "$arg"
@@ -293,6 +296,7 @@ remove() { ctl_expect ok "remove id=${1:-0}"; }
 ZL_N=0
 
 # backing_tmpfs [MOUNT OPTIONS]: sets BDIR.
+# shellcheck disable=SC2120 # the options are optional
 backing_tmpfs() {
 	ZL_N=$((ZL_N + 1))
 	BDIR=$ZL_T/mnt$ZL_N
@@ -333,7 +337,7 @@ mount_backing() {
 # backing TYPE [SIZE_MB]: a fresh file system of that type; sets BDIR, and LOOP unless it is tmpfs.
 backing() {
 	if [ "$1" = tmpfs ]; then
-		backing_tmpfs
+		backing_tmpfs ""
 	else
 		new_loop "${2:-400}"
 		make_fs "$1" "$LOOP"
@@ -393,7 +397,12 @@ load_module() {
 	return 1
 }
 
-sysfs() { cat "/sys/block/zloop$1/$2"; }
+# sysfs ID ATTRIBUTE
+sysfs() {
+	local value
+	read -r value < "/sys/block/zloop$1/$2" || return
+	printf '%s\n' "$value"
+}
 
 # files [ID]: names and sizes of the zone files, one line each.
 files() { (cd "$BDIR/${1:-0}" && stat -c '%n %s' -- cnv-* seq-* 2> /dev/null); }
@@ -403,4 +412,5 @@ files() { (cd "$BDIR/${1:-0}" && stat -c '%n %s' -- cnv-* seq-* 2> /dev/null); }
 [ -d /sys/module/zloop ] || load_module || tap_bail "the module cannot be loaded"
 # shellcheck disable=SC2034 # for the scripts
 DATA=$ZL_DIR
+modprobe -q loop
 printf 'TAP version 13\n'

@@ -11,7 +11,7 @@ NVMET_CFG=/sys/kernel/config/nvmet
 nvmet_up() {
 	local nqn=zloop-test-$RANDOM ctrl i dir
 
-	modprobe -q nvmet && modprobe -q nvme-loop || skip "no nvmet or nvme-loop module"
+	modprobe -q -a nvmet nvme-loop || skip "no nvmet or nvme-loop module"
 	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
 	undo nvmet "$nqn"
 	dir=$NVMET_CFG/subsystems/$nqn

@@ -89,7 +89,7 @@ t_dma_alignment() {
 	backing xfs
 	add capacity_mb=16,zone_size_mb=4,conv_zones=1
 	align=$(sysfs 0 queue/dma_alignment 2> /dev/null) || skip "no dma_alignment attribute"
-	[ "$align" -ge 511 ] && [ $(((align + 1) & align)) -eq 0 ] || fail "strange dma_alignment $align"
+	((align >= 511 && ((align + 1) & align) == 0)) || fail "strange dma_alignment $align"
 	remove
 	add capacity_mb=16,zone_size_mb=4,conv_zones=1,buffered_io
 	attr 0 queue/dma_alignment 511

@@ -97,12 +97,8 @@ impl KernelLog {
     }
 }
 
-/// Resolves `\n \t \0 \\ \xHH`, and a last `\pad:N` that repeats `,` up to N bytes.
+/// Resolves `\n \t \0 \\ \xHH`.
 fn unescape(text: &str) -> Vec<u8> {
-    let (text, pad) = match text.split_once("\\pad:") {
-        Some((text, n)) => (text, n.parse().unwrap_or(0)),
-        None => (text, 0),
-    };
     let mut out = Vec::new();
     let mut bytes = text.bytes();
     while let Some(b) = bytes.next() {
@@ -121,9 +117,6 @@ fn unescape(text: &str) -> Vec<u8> {
             Some(other) => out.push(other),
             None => out.push(b'\\'),
         }
-    }
-    while out.len() < pad {
-        out.push(b',');
     }
     out
 }
@@ -347,4 +340,42 @@ pub fn fuzz(control: &str, base: &str, count: u64, seed: u64) -> io::Result<bool
         "commands={count} seed={seed} results={results:?} slowest_ms={slowest} ({slow_text:?})"
     );
     Ok(good && results.contains_key("ok") && results.contains_key("EINVAL"))
+}
+
+/// Words of a kernel message that no test may leave behind.
+const BAD: &[&str] = &[
+    "WARNING: ",
+    "BUG: ",
+    "kernel BUG",
+    "Oops",
+    "general protection",
+    "KASAN",
+    "UBSAN",
+    "possible circular",
+    "possible recursive",
+    "suspicious RCU",
+    "unreferenced object",
+    "list_add corruption",
+    "list_del corruption",
+    "blocked for more than",
+    "refcount_t",
+    "Call Trace",
+    "panicked at",
+];
+
+/// Prints the kernel messages since the last one that ends with `since`, or only the bad ones of them.
+pub fn kernel_log(since: &str, bad: bool) -> io::Result<bool> {
+    let mut log = KernelLog::open()?;
+    log.0.seek(SeekFrom::Start(0))?;
+    let mut lines = log.lines();
+    if let Some(at) = lines.iter().rposition(|l| l.ends_with(since)) {
+        lines.drain(..=at);
+    }
+    if bad {
+        lines.retain(|l| BAD.iter().any(|b| l.contains(b)));
+    }
+    for line in &lines {
+        println!("{line}");
+    }
+    Ok(!bad || lines.is_empty())
 }

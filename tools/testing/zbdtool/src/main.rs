@@ -90,6 +90,14 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Print the kernel messages since the last one that ends with the text given
+    KernelLog {
+        /// End of the message before the first one wanted
+        since: String,
+        /// Only warnings and worse; fails if there are any
+        #[arg(long)]
+        bad: bool,
+    },
     /// Open each zloop device node at its 'add' uevent
     UeventOpen {
         /// Number of events to wait for
@@ -152,6 +160,7 @@ fn run(cli: Cli) -> io::Result<bool> {
             count,
             seed,
         } => control::fuzz(&dev, &base, count, seed),
+        Command::KernelLog { since, bad } => control::kernel_log(&since, bad),
         Command::UeventOpen { count, seconds } => uevent::run(count, seconds),
         Command::Hold {
             dev,
