@@ -18,7 +18,7 @@ impl Path {
     /// `<base_dir>/<id>`. `EINVAL` if `base_dir` has a NUL in it.
     pub(crate) fn of_device(base_dir: BaseDir<'_>, id: u32) -> Result<Self> {
         let id = CString::try_from_fmt(fmt!("{id}"))?;
-        let mut bytes = KVec::with_capacity(base_dir.len() + id.to_bytes().len() + 2, GFP_KERNEL)?;
+        let mut bytes = KVec::new();
 
         for byte in base_dir.bytes() {
             bytes.push(byte, GFP_KERNEL)?;
