@@ -27,8 +27,15 @@
 )]
 
 pub(crate) mod condition;
+pub(crate) mod geometry;
+pub(crate) mod layout;
 pub(crate) mod open_set;
+pub(crate) mod options;
+pub(crate) mod record;
 pub(crate) mod write_pointer;
+
+mod option_list;
+mod text;
 
 /// A position or a length in units of 512 bytes.
 pub(crate) type Sector = u64;

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command language of `/dev/zloop-control`.
+//!
+//! One write is one command, `add` or `remove`, then a blank, then options separated by commas or
+//! newlines, in any order. Blanks before an option and empty options are skipped. What the C
+//! driver accepts means the same here, except for what it should not have accepted: options given
+//! twice, options glued to the command (`addid=0`), an `id` below -1, NUL bytes.
+//!
+//! Numbers are read as the C driver reads them, through `match_int()` and `match_uint()` of
+//! lib/parser.c: `id` in decimal, in hexadecimal after `0x`, in octal after `0`; all others in
+//! decimal, also after a `0`, and here also in hexadecimal after `0x`.
+//!
+//! A comma belongs to the value of `base_dir` if it is written `\,`. No other byte is special after
+//! a backslash, so that only names with a backslash right before a comma or at their end change
+//! their meaning; the latter can be written with a `/` after the backslash.
+
+#![forbid(unsafe_code)]
+
+use core::fmt;
+
+use super::{
+    option_list::{
+        is_blank,
+        split,
+        ErrorKind,
+        Items,
+        Opt, //
+    },
+    text::write_escaped, //
+};
+
+pub(crate) use super::option_list::ParseError;
+
+/// What a read of the control device returns: one line for each command.
+pub(crate) const HELP: &str = "add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_capacity_mb=%u,\
+    conv_zones=%u,base_dir=%s,nr_queues=%u,queue_depth=%u,buffered_io,zone_append=%u,\
+    ordered_zone_append,discard_write_cache,max_open_zones=%u\n\
+    remove id=%d\n";
+
+/// The largest zone size in MiB, as in the C driver.
+pub(crate) const MAX_ZONE_SIZE_MB: u32 = 16384;
+
+/// The deepest queue that blk-mq can have (`BLK_MQ_MAX_DEPTH`, include/linux/blk-mq.h).
+pub(crate) const MAX_QUEUE_DEPTH: u32 = 10240;
+
+/// One command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Command<'a> {
+    /// Create a device, or restore one from its zone files.
+    Add(AddOptions<'a>),
+    /// Remove a device.
+    Remove {
+        /// The device's number.
+        id: u32,
+    },
+}
+
+/// The options of `add`. Each is in its range; whether they go together is for
+/// [`Geometry::new`](super::geometry::Geometry::new) to say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct AddOptions<'a> {
+    /// The device's number; `None` is the lowest that is free.
+    pub(crate) id: Option<u32>,
+    /// The device's capacity in MiB, not 0.
+    pub(crate) capacity_mb: u32,
+    /// The zone size in MiB, a power of two up to [`MAX_ZONE_SIZE_MB`].
+    pub(crate) zone_size_mb: u32,
+    /// The zone capacity in MiB, not 0; `None` is the zone size.
+    pub(crate) zone_capacity_mb: Option<u32>,
+    /// The number of conventional zones; `None` leaves the choice to the driver.
+    pub(crate) conv_zones: Option<u32>,
+    /// The number of zones that can be open at a time; 0 is no limit.
+    pub(crate) max_open_zones: u32,
+    /// The directory that has or gets the directory of the device.
+    pub(crate) base_dir: BaseDir<'a>,
+    /// The number of I/O queues wanted, not 0.
+    pub(crate) nr_queues: u32,
+    /// The depth of each queue, from 1 to [`MAX_QUEUE_DEPTH`].
+    pub(crate) queue_depth: u32,
+    /// Use the page cache of the backing files instead of direct I/O.
+    pub(crate) buffered_io: bool,
+    /// Native zone append; otherwise the block layer emulates it.
+    pub(crate) zone_append: bool,
+    /// Fix the sectors of zone appends in the order of submission.
+    pub(crate) ordered_zone_append: bool,
+    /// Forget what was not flushed when the device is removed.
+    pub(crate) discard_write_cache: bool,
+}
+
+impl Default for AddOptions<'_> {
+    fn default() -> Self {
+        Self {
+            id: None,
+            capacity_mb: 16384,
+            zone_size_mb: 256,
+            zone_capacity_mb: None,
+            conv_zones: None,
+            max_open_zones: 0,
+            base_dir: BaseDir(b"/var/local/zloop"),
+            nr_queues: 1,
+            queue_depth: 128,
+            buffered_io: false,
+            zone_append: true,
+            ordered_zone_append: false,
+            discard_write_cache: false,
+        }
+    }
+}
+
+/// The value of `base_dir`: not empty, without NUL bytes, still in its written form.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct BaseDir<'a>(&'a [u8]);
+
+impl<'a> BaseDir<'a> {
+    /// The bytes of the path.
+    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + Clone + 'a {
+        let mut rest = self.0;
+        core::iter::from_fn(move || {
+            // The backslash of a pair is dropped; the comma then comes as itself.
+            if rest.starts_with(b"\\,") {
+                rest = rest.get(1..)?;
+            }
+            let (&byte, tail) = rest.split_first()?;
+            rest = tail;
+            Some(byte)
+        })
+    }
+
+    /// The number of bytes of the path.
+    pub(crate) fn len(self) -> usize {
+        self.bytes().count()
+    }
+}
+
+impl fmt::Display for BaseDir<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes().try_for_each(|byte| write_escaped(f, byte))
+    }
+}
+
+/// Reads one command from the bytes of one write to the control device.
+///
+/// # Errors
+///
+/// The first thing that is wrong, all of which are invalid arguments (EINVAL).
+pub(crate) fn parse(input: &[u8]) -> Result<Command<'_>, ParseError<'_>> {
+    // Programs write strings with their terminator, or whole buffers.
+    let end = input.iter().rposition(|byte| *byte != 0);
+    let text = end.and_then(|end| input.get(..=end)).unwrap_or_default();
+
+    let verb_len = text.iter().position(|byte| is_blank(*byte));
+    let (verb, options) = split(text, verb_len.unwrap_or(text.len()));
+    match verb {
+        b"add" => parse_add(options).map(Command::Add),
+        b"remove" => parse_remove(options).map(|id| Command::Remove { id }),
+        _ => Err(ParseError {
+            option: verb,
+            value: b"",
+            kind: ErrorKind::UnknownCommand,
+        }),
+    }
+}
+
+/// Reads the options of `add`.
+fn parse_add(text: &[u8]) -> Result<AddOptions<'_>, ParseError<'_>> {
+    const U32: u32 = u32::MAX;
+
+    let mut add = AddOptions::default();
+    for item in Items::new(text) {
+        let item = item?;
+        match item.opt {
+            Opt::Id => add.id = item.id(-1)?,
+            Opt::CapacityMb => add.capacity_mb = item.unsigned(1, U32)?,
+            Opt::ZoneSizeMb => add.zone_size_mb = item.power_of_two(MAX_ZONE_SIZE_MB)?,
+            Opt::ZoneCapacityMb => add.zone_capacity_mb = Some(item.unsigned(1, U32)?),
+            Opt::ConvZones => add.conv_zones = Some(item.unsigned(0, U32)?),
+            Opt::BaseDir => add.base_dir = BaseDir(item.path()?),
+            Opt::NrQueues => add.nr_queues = item.unsigned(1, U32)?,
+            Opt::QueueDepth => add.queue_depth = item.unsigned(1, MAX_QUEUE_DEPTH)?,
+            Opt::BufferedIo => add.buffered_io = item.flag()?,
+            Opt::ZoneAppend => add.zone_append = item.unsigned(0, 1)? == 1,
+            Opt::OrderedZoneAppend => add.ordered_zone_append = item.flag()?,
+            Opt::DiscardWriteCache => add.discard_write_cache = item.flag()?,
+            Opt::MaxOpenZones => add.max_open_zones = item.unsigned(0, U32)?,
+        }
+    }
+    Ok(add)
+}
+
+/// Reads the options of `remove`, which needs an `id` and takes nothing else.
+fn parse_remove(text: &[u8]) -> Result<u32, ParseError<'_>> {
+    let mut id = None;
+    for item in Items::new(text) {
+        let item = item?;
+        if item.opt != Opt::Id {
+            return Err(item.error(ErrorKind::NotForRemove));
+        }
+        id = item.id(0)?;
+    }
+    id.ok_or(ParseError {
+        option: b"id",
+        value: b"",
+        kind: ErrorKind::MissingId,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::{
+            option_list::OPTIONS,
+            text::Escaped, //
+        },
+        *,
+    };
+
+    /// The options of a good `add` with nothing but defaults.
+    fn defaults() -> AddOptions<'static> {
+        AddOptions::default()
+    }
+
+    fn add(text: &str) -> Result<AddOptions<'_>, ParseError<'_>> {
+        parse(text.as_bytes()).map(|command| match command {
+            Command::Add(add) => add,
+            Command::Remove { .. } => panic!("{text:?} is not an add"),
+        })
+    }
+
+    /// The message for a bad command.
+    fn message(text: &[u8]) -> String {
+        match parse(text) {
+            Ok(command) => panic!("{} is {command:?}", Escaped(text)),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_c_driver() {
+        let add = defaults();
+        assert_eq!(add.id, None);
+        assert_eq!((add.capacity_mb, add.zone_size_mb), (16384, 256));
+        assert_eq!((add.zone_capacity_mb, add.conv_zones), (None, None));
+        assert_eq!(add.max_open_zones, 0);
+        assert_eq!(add.base_dir.to_string(), "/var/local/zloop");
+        assert_eq!((add.nr_queues, add.queue_depth), (1, 128));
+        assert!(!add.buffered_io && add.zone_append);
+        assert!(!add.ordered_zone_append && !add.discard_write_cache);
+    }
+
+    #[test]
+    fn help_lists_all_options_in_order() {
+        let (add, remove) = HELP.split_once('\n').expect("two lines");
+        let names: Vec<_> = add
+            .strip_prefix("add ")
+            .expect("the first line is that of add")
+            .split(',')
+            .filter_map(|option| option.split('=').next())
+            .collect();
+        assert_eq!(names, OPTIONS.map(|(name, _)| name));
+        assert_eq!(remove, "remove id=%d\n");
+    }
+
+    #[test]
+    fn add_without_options_takes_the_defaults() {
+        let texts = "add|add\n|add |add  \n|add\n\n|add ,|add ,,\n,|add\t\r\n|add\0|add \n\0\0\0|\
+            add id=-1|add id=-0x1|add , ,id=-1";
+        for text in texts.split('|') {
+            assert_eq!(add(text), Ok(defaults()), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn every_option_is_read_in_any_order() {
+        let all = AddOptions {
+            id: Some(7),
+            capacity_mb: 2048,
+            zone_size_mb: 64,
+            zone_capacity_mb: Some(63),
+            conv_zones: Some(4),
+            max_open_zones: 8,
+            base_dir: BaseDir(b"/mnt/x y=z"),
+            nr_queues: 2,
+            queue_depth: 64,
+            buffered_io: true,
+            zone_append: false,
+            ordered_zone_append: true,
+            discard_write_cache: true,
+        };
+        let text = "id=7,capacity_mb=2048,zone_size_mb=64,zone_capacity_mb=63,conv_zones=4,\
+            base_dir=/mnt/x y=z,nr_queues=2,queue_depth=64,buffered_io,zone_append=0,\
+            ordered_zone_append,discard_write_cache,max_open_zones=8";
+        let mut options: Vec<_> = text.split(',').collect();
+        for _ in 0..options.len() {
+            options.rotate_left(1);
+            for separator in [",", "\n", ", ", ",,\t\n"] {
+                let options = options.join(separator);
+                assert_eq!(add(&format!("add {options}")), Ok(all), "{options}");
+                let text = format!("add\n {options}\n\0");
+                assert_eq!(add(&text), Ok(all), "{options}");
+            }
+        }
+    }
+
+    #[test]
+    fn ranges_include_their_ends() {
+        let texts = "capacity_mb=1|capacity_mb=4294967295|zone_size_mb=1|zone_size_mb=16384|\
+            zone_capacity_mb=1|zone_capacity_mb=4294967295|conv_zones=0|conv_zones=4294967295|\
+            max_open_zones=0|max_open_zones=4294967295|nr_queues=1|nr_queues=4294967295|\
+            queue_depth=1|queue_depth=10240|zone_append=0|zone_append=1|id=0|id=2147483647";
+        for text in texts.split('|') {
+            assert!(add(&format!("add {text}")).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn all_zone_sizes_are_powers_of_two() {
+        let good: Vec<_> = (0..=20000)
+            .filter(|mb| add(&format!("add zone_size_mb={mb}")).is_ok())
+            .collect();
+        assert_eq!(good, (0..=14).map(|n| 1 << n).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn remove_takes_an_id_and_nothing_else() {
+        for (text, id) in [
+            ("remove id=0", 0),
+            ("remove id=3\n", 3),
+            ("remove\nid=3", 3),
+            ("remove  ,, id=3,\n", 3),
+            ("remove id=0x10\0", 16),
+        ] {
+            let want = Ok(Command::Remove { id });
+            assert_eq!(parse(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn comma_in_base_dir_is_written_with_a_backslash() {
+        // (written, read)
+        let cases = [
+            (r"/a\,b", "/a,b"),
+            (r"\,", ","),
+            (r"\,\,x\,", ",,x,"),
+            (r"/a\b", r"/a\b"),
+            (r"/a\\b", r"/a\\b"),
+            (r"/a\\,b", r"/a\,b"),
+            (r"/a\", r"/a\"),
+            (r"/a\/", r"/a\/"),
+        ];
+        for (written, read) in cases {
+            let text = format!("add base_dir={written}\nid=1");
+            let add = add(&text).expect("a good path");
+            assert!(add.base_dir.bytes().eq(read.bytes()), "{written}");
+            assert_eq!(add.base_dir.len(), read.len());
+            assert_eq!(add.base_dir.to_string(), read);
+            assert_eq!(add.id, Some(1));
+        }
+        // Without one it ends the value.
+        assert_eq!(message(b"add base_dir=/a,b"), "b: unknown option");
+    }
+
+    #[test]
+    fn base_dir_may_have_any_other_byte() {
+        let bytes: Vec<u8> = (1..=255).filter(|b| !b"\n,".contains(b)).collect();
+        let text = [b"add base_dir=".as_slice(), &bytes].concat();
+        let Ok(Command::Add(add)) = parse(&text) else {
+            panic!("refused");
+        };
+        assert!(add.base_dir.bytes().eq(bytes));
+        let shown = add.base_dir.to_string();
+        assert!(shown.chars().all(|c| (' '..='~').contains(&c)));
+    }
+
+    /// Commands that are refused, and after a bar what the log says.
+    const REFUSED: &str = "\
+|: unknown command
+ add|: unknown command
+ad|ad: unknown command
+ADD id=0|ADD: unknown command
+addid=0|addid=0: unknown command
+addcapacity_mb=64|addcapacity_mb=64: unknown command
+add,id=0|add,id=0: unknown command
+removeid=0|removeid=0: unknown command
+add foo|foo: unknown option
+add foo=1|foo=1: unknown option
+add =1|=1: unknown option
+add ID=1|ID=1: unknown option
+add id =1|id =1: unknown option
+add buffered_io |buffered_io : unknown option
+add id=1,id=1|id=1: given twice
+add id=-1,id=2|id=2: given twice
+add buffered_io,id=1,buffered_io|buffered_io: given twice
+add id=1 capacity_mb=64|id=1 capacity_mb=64: not a number
+add id|id: a value is missing
+add id=,capacity_mb=1|id: a value is missing
+add capacity_mb|capacity_mb: a value is missing
+add capacity_mb=|capacity_mb: a value is missing
+add base_dir|base_dir: a value is missing
+add base_dir=|base_dir: a value is missing
+add buffered_io=1|buffered_io=1: takes no value
+add buffered_io=|buffered_io: takes no value
+add ordered_zone_append=0|ordered_zone_append=0: takes no value
+add discard_write_cache=1|discard_write_cache=1: takes no value
+add id=1x|id=1x: not a number
+add id= 1|id= 1: not a number
+add id=1 |id=1 : not a number
+add id=1=1|id=1=1: not a number
+add id=\u{ff11}|id=\\xef\\xbc\\x91: not a number
+add capacity_mb=-1|capacity_mb=-1: not a number
+add capacity_mb=1M|capacity_mb=1M: not a number
+add capacity_mb=1.5|capacity_mb=1.5: not a number
+add zone_append=yes|zone_append=yes: not a number
+add id=-2|id=-2: out of range (-1..2147483647)
+add id=2147483648|id=2147483648: out of range (-1..2147483647)
+add capacity_mb=0|capacity_mb=0: out of range (1..4294967295)
+add capacity_mb=4294967296|capacity_mb=4294967296: out of range (1..4294967295)
+add zone_size_mb=0|zone_size_mb=0: out of range (1..16384)
+add zone_size_mb=32768|zone_size_mb=32768: out of range (1..16384)
+add zone_size_mb=3|zone_size_mb=3: not a power of two
+add zone_capacity_mb=0|zone_capacity_mb=0: out of range (1..4294967295)
+add conv_zones=4294967296|conv_zones=4294967296: out of range (0..4294967295)
+add nr_queues=0|nr_queues=0: out of range (1..4294967295)
+add queue_depth=0|queue_depth=0: out of range (1..10240)
+add queue_depth=10241|queue_depth=10241: out of range (1..10240)
+add zone_append=2|zone_append=2: out of range (0..1)
+remove|id: needed to remove a device
+remove ,|id: needed to remove a device
+remove 1|1: unknown option
+remove id=|id: a value is missing
+remove id=1x|id=1x: not a number
+remove id=-1|id=-1: out of range (0..2147483647)
+remove id=1,id=1|id=1: given twice
+remove capacity_mb=64|capacity_mb=64: not an option of remove
+remove id=1,buffered_io|buffered_io: not an option of remove
+";
+
+    #[test]
+    fn what_is_refused_names_option_and_value() {
+        for line in REFUSED.lines() {
+            let (text, want) = line.split_once('|').expect("a bar");
+            assert_eq!(message(text.as_bytes()), want, "{text:?}");
+            // With what echo appends it is no better.
+            let text = format!("{text}\n");
+            assert_eq!(message(text.as_bytes()), want, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_refused() {
+        let cases: &[(&[u8], &str)] = &[
+            (b"\0", ": unknown command"),
+            (b"add\0id=0", r"add\x00id=0: unknown command"),
+            (b"add id=1\0,nr_queues=1", r"id=1\x00: not a number"),
+            (b"add base_dir=a\0b", r"base_dir=a\x00b: has a NUL byte"),
+            (b"add base_dir=a\0,id=1", r"base_dir=a\x00: has a NUL byte"),
+            (b"add id=64\r\n", r"id=64\x0d: not a number"),
+        ];
+        for (text, want) in cases {
+            assert_eq!(message(text), *want, "{}", Escaped(text));
+        }
+    }
+
+    #[test]
+    fn long_values_are_cut_in_messages() {
+        let text = format!("add capacity_mb={}", "9".repeat(4000));
+        let shown = "9".repeat(64);
+        let want = format!("capacity_mb={shown}...: out of range (1..4294967295)");
+        assert_eq!(message(text.as_bytes()), want);
+    }
+}
