@@ -138,6 +138,14 @@ impl<'a> Store<'a> {
             found.add(&self.geometry, entry.name, entry.kind);
             Ok(())
         })?;
+        if found.zones == 0 && found.foreign.is_none() && found.not_regular.is_none() {
+            // What is left of a device whose zone files were deleted says nothing of a new one.
+            return if found.record {
+                self.directory.unlink(GEOMETRY_FILE)
+            } else {
+                Ok(())
+            };
+        }
         // What the device was made with says more than a file too many.
         if found.record {
             self.check_record()?;
@@ -157,9 +165,7 @@ impl<'a> Store<'a> {
             refuse(self.id, no, OpenError::NotRegular);
             return Err(EINVAL);
         }
-        if found.zones > 0 {
-            self.origin = Origin::Existing;
-        }
+        self.origin = Origin::Existing;
         Ok(())
     }
 
