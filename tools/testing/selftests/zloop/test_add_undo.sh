@@ -1,0 +1,147 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Creation is all or nothing: a failed or killed add removes what it made and holds no file.
+
+. "$(dirname "$0")/lib.sh"
+
+# The directory is as before, the backing file system can be unmounted, and the same add works with more room.
+check_undone() {
+	expect "files left" "" "$(find "$BDIR" -mindepth 1 ! -name lost+found ! -path "$BDIR/0")"
+	[ ! -e /sys/block/zloop0 ] || fail "a device appeared"
+}
+
+t_enospc_inodes() {
+	backing_tmpfs nr_inodes=12
+	mkdir "$BDIR/0"
+	add_expect ENOSPC capacity_mb=80,zone_size_mb=4,conv_zones=3
+	check_undone
+	must mount -o remount,nr_inodes=100 "$BDIR"
+	add capacity_mb=80,zone_size_mb=4,conv_zones=3
+	steps "$DEV" <<< "write z19 4k = ok"
+}
+
+# The device directory too, if this add made it.
+t_enospc_own_directory() {
+	[ "$ZLOOP_DRIVER" = rust ] || skip "the C driver does not make the device directory"
+	backing_tmpfs nr_inodes=12
+	ctl_expect ENOSPC "add id=0,capacity_mb=80,zone_size_mb=4,conv_zones=3,base_dir=$BDIR"
+	expect "files left" "" "$(find "$BDIR" -mindepth 1)"
+}
+
+t_enospc_ext4() {
+	new_loop 40
+	make_fs ext4 "$LOOP" -N 64
+	mount_backing "$LOOP"
+	mkdir "$BDIR/0"
+	add_expect ENOSPC capacity_mb=400,zone_size_mb=4,conv_zones=3
+	check_undone
+	must umount "$BDIR"
+	must mount "$LOOP" "$BDIR"
+	add capacity_mb=64,zone_size_mb=4,conv_zones=3
+}
+
+# A failed re-add deletes nothing.
+t_failed_restore_keeps_files() {
+	local before
+	backing_tmpfs
+	add capacity_mb=32,zone_size_mb=4,conv_zones=2
+	steps "$DEV" <<< "write z3 1m = ok"
+	remove
+	before=$(files)
+	add_expect EINVAL capacity_mb=64,zone_size_mb=4,conv_zones=2
+	add_expect EEXIST/EINVAL/EBUSY capacity_mb=32,zone_size_mb=4,conv_zones=2,queue_depth=0
+	expect "zone files" "$before" "$(files)"
+	add capacity_mb=32,zone_size_mb=4,conv_zones=2
+	steps "$DEV" <<< "read z3 1m = ok"
+}
+
+# Foreign files in the directory are left alone, by a failed add as by a good one.
+t_foreign_files() {
+	backing_tmpfs nr_inodes=12
+	mkdir "$BDIR/0"
+	echo keep > "$BDIR/0/notes"
+	add_expect ENOSPC capacity_mb=80,zone_size_mb=4,conv_zones=3
+	expect "files left" notes "$(ls "$BDIR/0")"
+	must mount -o remount,nr_inodes=100 "$BDIR"
+	add capacity_mb=80,zone_size_mb=4,conv_zones=3
+	remove
+	expect "foreign file" keep "$(cat "$BDIR/0/notes")"
+}
+
+# An add of very many zones dies from SIGKILL soon and undoes itself.
+kill_add() {
+	local pid i began options=$1 after=$2
+	mkdir -p "$BDIR/0"
+	undo dev 0
+	bash -c "printf 'add id=0,base_dir=$BDIR,$options' > $ZL_CTL" 2> /dev/null &
+	pid=$!
+	undo pid "$pid"
+	for ((i = 0; i < 200; i++)); do
+		[ ! -e "$BDIR/0/seq-$after" ] || break
+		kill -0 "$pid" 2> /dev/null || break
+		sleep 0.02
+	done
+	kill -0 "$pid" 2> /dev/null || fail "add ended before it could be killed: make it longer"
+	[ -e "$BDIR/0/seq-$after" ] || fail "creation did not get to zone $after"
+	kill -KILL "$pid"
+	now_ms
+	began=$REPLY
+	wait "$pid" 2> /dev/null
+	now_ms
+	diag "ended $((REPLY - began)) ms after SIGKILL"
+	((REPLY - began < 20000)) || fail "add went on for $((REPLY - began)) ms after SIGKILL"
+	check_undone
+	must umount "$BDIR"
+}
+
+t_killed_tmpfs() {
+	backing_tmpfs nr_inodes=0
+	kill_add capacity_mb=60000,zone_size_mb=1,conv_zones=0 001000
+	must mount -t tmpfs zloop-test "$BDIR"
+	add capacity_mb=100,zone_size_mb=1,conv_zones=0
+}
+
+t_killed_ext4() {
+	new_loop 400
+	make_fs ext4 "$LOOP" -N 70000
+	mount_backing "$LOOP"
+	kill_add capacity_mb=60000,zone_size_mb=1,conv_zones=2 000500
+	must mount "$LOOP" "$BDIR"
+	add capacity_mb=100,zone_size_mb=1,conv_zones=2
+}
+
+# While the id is being created it is taken, and cannot be removed.
+t_id_while_creating() {
+	local pid i
+	backing_tmpfs nr_inodes=0
+	mkdir "$BDIR/0"
+	undo dev 0
+	bash -c "printf 'add id=0,base_dir=$BDIR,capacity_mb=60000,zone_size_mb=1,conv_zones=0' > $ZL_CTL" 2> /dev/null &
+	pid=$!
+	undo pid "$pid"
+	for ((i = 0; i < 200; i++)); do
+		[ ! -e "$BDIR/0/seq-000100" ] || break
+		sleep 0.02
+	done
+	ctl_expect EEXIST/EBUSY "add id=0,base_dir=$BDIR,capacity_mb=60000,zone_size_mb=1,conv_zones=0"
+	ctl_expect ENODEV/EBUSY "remove id=0"
+	kill -0 "$pid" 2> /dev/null || fail "add ended too early for this test"
+	kill -KILL "$pid"
+	wait "$pid" 2> /dev/null
+}
+
+tap_run t_enospc_inodes "ENOSPC half way through creation"
+tap_run t_enospc_own_directory "ENOSPC: the directory made by the add goes too"
+tap_run t_enospc_ext4 "ENOSPC on ext4"
+tap_run t_failed_restore_keeps_files "a failed re-add deletes nothing"
+tap_run t_foreign_files "other files in the directory are left alone"
+if [ "$ZLOOP_DRIVER" = c ]; then
+	t_killed_tmpfs() { skip "add cannot be killed in the C driver"; }
+	t_killed_ext4() { skip "add cannot be killed in the C driver"; }
+	t_id_while_creating() { skip "add cannot be killed in the C driver"; }
+fi
+tap_run t_killed_tmpfs "an add of 60000 zones killed, on tmpfs"
+tap_run t_killed_ext4 "an add of 60000 zones killed, on ext4"
+tap_run t_id_while_creating "the id during a long add"
+tap_end

@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Native, ordered and emulated zone append, through the NVMe target.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_nvmet.sh"
+
+O=capacity_mb=16,zone_size_mb=4,zone_capacity_mb=3,conv_zones=0
+
+TRACING=/sys/kernel/tracing
+
+trace_setup() {
+	[ -d "$TRACING/events/block" ] || mount -t tracefs none "$TRACING" 2> /dev/null
+	[ -d "$TRACING/events/block/block_rq_issue" ] || skip "no block trace events"
+}
+
+trace_start() {
+	echo > "$TRACING/trace"
+	echo 1 > "$TRACING/events/block/block_rq_issue/enable"
+}
+
+trace_stop() { echo 0 > "$TRACING/events/block/block_rq_issue/enable"; }
+
+append() { "$ZBDTOOL" append "$NVME" "$@"; }
+
+# The sequence that every kind of append has to follow.
+check_appends() {
+	backing_tmpfs
+	add "$O${1:+,$1}"
+	nvmet_up "$DEV"
+	expect "three appends" "ok sector=8192 ok sector=8200 ok sector=8208 " \
+		"$(append --zone 1 --len 4096 --count 3 | tr '\n' ' ')"
+	steps "$DEV" <<< "report z1 = IMP_OPEN +12k"
+	expect "larger appends" "ok sector=8216 ok sector=9240 ok sector=10264 ok sector=11288 ok sector=12312 " \
+		"$(append --zone 1 --len 524288 --count 5 | tr '\n' ' ')"
+	expect "another zone" "ok sector=0" "$(append --zone 0 --len 65536)"
+	steps "$DEV" <<< "report z1 = IMP_OPEN +2572k"
+	# 500 KiB are left: an append that does not fit fails and changes nothing.
+	expect_match "an append that does not fit" "status=0x*" "$(append --zone 1 --len 524288)"
+	steps "$DEV" <<< "report z1 = IMP_OPEN +2572k"
+	expect "the rest" "ok sector=13336" "$(append --zone 1 --len 512000)"
+	steps "$DEV" <<-END
+	report z1 = FULL
+	consistent all = ok
+	END
+	expect_match "an append to a full zone" "status=0x*" "$(append --zone 1 --len 4096)"
+	steps "$DEV" <<< "conds all = IFEE"
+}
+
+t_native() { check_appends zone_append=1; }
+t_ordered() { check_appends ordered_zone_append; }
+t_emulated() { check_appends zone_append=0; }
+
+# Appends are visible as appends below the block layer exactly if they are native.
+t_native_seen() {
+	local native seen
+
+	trace_setup
+	for native in 1 0; do
+		backing_tmpfs
+		add "$O,zone_append=$native" "$native"
+		nvmet_up "$DEV"
+		trace_start
+		append --zone 1 --len 65536 > /dev/null
+		trace_stop
+		# Requests of zloop itself: 65536 bytes of this device, not those of the namespace above it.
+		seen=$(grep "block_rq_issue: $(tr : , < "/sys/block/zloop$native/dev") " "$TRACING/trace" | grep -c ' ZA')
+		if [ "$native" = 1 ]; then
+			[ "$seen" -ge 1 ] || fail "no zone append reached the driver: $(tail -n 5 "$TRACING/trace")"
+		else
+			expect "zone appends seen by the driver with zone_append=0" 0 "$seen"
+		fi
+	done
+}
+
+# Many appends to the same zones at once: all at different places, all readable.
+parallel() {
+	local line
+	backing "${2:-tmpfs}"
+	add "capacity_mb=256,zone_size_mb=64,conv_zones=0,nr_queues=2${1:+,$1}"
+	nvmet_up "$DEV"
+	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 8 --len 8192 --seconds 3 \
+		--acks "$ZL_T/acks") || fail "$line"
+	diag "$line"
+	[[ $line == *" failed=0 "* || $(append --zone 0 --len 8192)$(append --zone 1 --len 8192) == status*status* ]] ||
+		fail "appends failed, but the zones are not full: $line"
+	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
+	diag "$line"
+	rm "$ZL_T/acks"
+}
+
+t_parallel() { parallel ""; }
+t_parallel_ordered() { parallel ordered_zone_append; }
+t_parallel_emulated() { parallel zone_append=0; }
+t_parallel_xfs() { parallel ordered_zone_append xfs; }
+
+# ordered_zone_append: sectors in the order in which the requests are issued. Each append has a length of its own,
+# so that the trace of issued requests tells the order: the n-th is n blocks long.
+t_order() {
+	local dev lens len sector next=8192 round
+	declare -A at
+
+	trace_setup
+	backing_tmpfs
+	add "$O,ordered_zone_append,nr_queues=1"
+	nvmet_up "$DEV"
+	dev=$(tr : , < /sys/block/zloop0/dev)
+	for round in 1 2 3 4; do
+		steps "$DEV" <<< "reset z1 = ok"
+		trace_start
+		"$ZBDTOOL" append-queue "$NVMEG" --block-dev "$NVME" --zone 1 --count 16 > "$ZL_T/out" ||
+			fail "appends failed: $(< "$ZL_T/out")"
+		trace_stop
+		while read -r len sector; do
+			at[$len]=$sector
+		done < "$ZL_T/out"
+		mapfile -t lens < <(sed -n "s/.*block_rq_issue: $dev ZA[A-Z]* \([0-9]*\) .*/\1/p" "$TRACING/trace")
+		expect "zone appends seen in round $round" 16 "${#lens[@]}"
+		next=8192
+		for len in "${lens[@]}"; do
+			expect "sector of the append of $len bytes, issued in the order ${lens[*]}" "$next" "${at[$len]}"
+			next=$((next + len / 512))
+		done
+	done
+	rm "$ZL_T/out"
+}
+
+tap_run t_native "native zone append"
+tap_run t_ordered "ordered zone append"
+tap_run t_emulated "zone_append=0: the block layer emulates it"
+tap_run t_native_seen "native appends reach the driver, emulated ones do not"
+tap_run t_parallel "parallel appends to the same zones"
+tap_run t_parallel_ordered "parallel ordered appends"
+tap_run t_parallel_emulated "parallel emulated appends"
+tap_run t_parallel_xfs "parallel ordered appends, zones on XFS"
+tap_run t_order "ordered_zone_append: sectors in order of submission"
+tap_end

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# A zone whose write pointer cannot be determined stays in error: every report says so, not only the first.
+
+. "$(dirname "$0")/lib.sh"
+
+t_sticky() {
+	local first second
+	backing ext4
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	fsync = ok
+	END
+	must chattr +i "$BDIR/0/seq-000001"
+	steps "$DEV" <<< "reset z1 = EIO | EPERM"
+	must chattr -i "$BDIR/0/seq-000001"
+	truncate -s 10001 "$BDIR/0/seq-000001"
+	step "$DEV" "report z1"
+	first=$REPLY
+	step "$DEV" "report z1"
+	second=$REPLY
+	diag "first report: $first, second report: $second"
+	expect "the second report" "$first" "$second"
+	[[ $first != *+64k* ]] || fail "the report shows the write pointer of before the error: $first"
+	steps "$DEV" <<-END
+	write z1+64k 4k = EIO
+	# the other zones do not suffer
+	report z2 = EMPTY
+	write z2 4k = ok
+	END
+	# With a size that can be, the zone works again.
+	truncate -s 8192 "$BDIR/0/seq-000001"
+	steps "$DEV" <<-END
+	report z1 = CLOSED +8k | IMP_OPEN +8k
+	write z1+8k 4k seed=2 = ok
+	read z1 8k = ok
+	read z1+8k 4k seed=2 = ok
+	reset z1 = ok
+	report z1 = EMPTY
+	END
+}
+
+tap_run t_sticky "the error stays until the size is right"
+tap_end

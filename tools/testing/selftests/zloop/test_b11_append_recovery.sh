@@ -1,0 +1,38 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Appends in flight while others fail: no acknowledged append is overwritten or lost. The C driver computes the write
+# pointer from the file size without waiting for what is in flight.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_faults.sh"
+. "$(dirname "$0")/lib_nvmet.sh"
+
+recover() {
+	local i pid line
+	backing_xfs_rt
+	add "capacity_mb=128,zone_size_mb=64,conv_zones=0,nr_queues=2,$1"
+	nvmet_up "$DEV"
+	"$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 1 --threads 8 --len 4096 --seconds 6 --pause 2 \
+		--acks "$ZL_T/acks" > "$ZL_T/out" &
+	pid=$!
+	undo pid "$pid"
+	for ((i = 0; i < 12; i++)); do
+		sleep 0.25
+		rt_fail
+		rt_work
+	done
+	wait "$pid" || fail "$(< "$ZL_T/out")"
+	diag "$(< "$ZL_T/out")"
+	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
+	diag "$line"
+	steps "$DEV" <<< "consistent all = ok"
+	rm "$ZL_T/acks" "$ZL_T/out"
+}
+
+t_plain() { recover zone_append=1; }
+t_ordered() { recover ordered_zone_append; }
+
+tap_run t_plain "append"
+tap_run t_ordered "ordered append"
+tap_end

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# After remove the zone files are ordinary files: their page cache can be filled under memory pressure of a cgroup.
+# The C driver leaves them with an allocation mask of 0.
+
+. "$(dirname "$0")/lib.sh"
+
+t_read_in_cgroup() {
+	local cg=/sys/fs/cgroup
+	[ -f "$cg"/cgroup.controllers ] || mount -t cgroup2 none "$cg" 2> /dev/null
+	[ -f "$cg"/cgroup.controllers ] || skip "no cgroup v2"
+	grep -qw memory "$cg"/cgroup.controllers || skip "no memory controller"
+	echo +memory > "$cg"/cgroup.subtree_control
+	backing ext4
+	add capacity_mb=96,zone_size_mb=32,conv_zones=1
+	steps "$DEV" <<-END
+	write z0 32m = ok
+	fsync = ok
+	END
+	remove
+	mkdir "$cg"/zloop-test || fail "cannot make a cgroup"
+	undo cgroup "$cg"/zloop-test
+	echo 16M > "$cg"/zloop-test/memory.max
+	bash -c "echo 0 > "$cg"/zloop-test/cgroup.procs && exec cat '$BDIR/0/cnv-000000'" 2> "$ZL_T/err" | md5sum > "$ZL_T/sum"
+	expect "message of cat" "" "$(< "$ZL_T/err")"
+	expect "checksum" "$(dd if="$BDIR/0/cnv-000000" iflag=direct bs=1M status=none | md5sum)" "$(< "$ZL_T/sum")"
+	rm "$ZL_T/err" "$ZL_T/sum"
+}
+
+tap_run t_read_in_cgroup "a zone file of 32 MiB read in a cgroup of 16 MiB"
+tap_end

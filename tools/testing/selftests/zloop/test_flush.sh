@@ -1,0 +1,182 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# FLUSH: what was acknowledged before it is durable afterwards; only the device's own files are touched.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_faults.sh"
+
+# After a flush, a copy of the disk below the backing file system holds all data: nothing waits in memory.
+durable() {
+	local fs=$1 opts=$2 image
+	backing "$fs"
+	image=$(losetup -n -O BACK-FILE "$LOOP")
+	no_writeback
+	add "capacity_mb=32,zone_size_mb=4,conv_zones=1${opts:+,$opts}"
+	steps "$DEV" <<-END
+	write z0+1m 256k = ok
+	write z1 1m seed=2 = ok
+	write z2 256k seed=3 = ok
+	write z3 4m seed=4 = ok
+	write z4 64k seed=5 = ok
+	finish z4 = ok
+	write z5 64k seed=6 = ok
+	reset z5 = ok
+	fsync = ok
+	write z6 64k sync seed=7 = ok
+	END
+	crash_copy "$image" "$([ "$fs" != xfs ] || echo nouuid)"
+	mv "$BDIR/0" "$BDIR/1"
+	add "capacity_mb=32,zone_size_mb=4,conv_zones=1${opts:+,$opts}" 1
+	steps "$DEV" <<-END
+	conds all = NCCFFECE
+	read z0+1m 256k = ok
+	report z1 = CLOSED +1m
+	read z1 1m seed=2 = ok
+	read z2 256k seed=3 = ok
+	read z3 4m seed=4 = ok
+	read z4 64k seed=5 = ok
+	read z4+64k 64k zero = ok
+	report z6 = CLOSED +64k
+	read z6 64k seed=7 = ok
+	END
+}
+
+t_durable_ext4() { durable ext4 ""; }
+t_durable_ext4_buffered() { durable ext4 buffered_io; }
+t_durable_xfs() { durable xfs ""; }
+t_durable_xfs_buffered() { durable xfs buffered_io; }
+t_durable_btrfs() { durable btrfs buffered_io; }
+
+# The opposite, so that the tests above can fail: without a flush, buffered data is not on the disk.
+t_not_durable_without_flush() {
+	local image
+	backing ext4
+	image=$(losetup -n -O BACK-FILE "$LOOP")
+	no_writeback
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1,buffered_io
+	must sync -f "$BDIR"
+	steps "$DEV" <<< "write z1 1m = ok"
+	crash_copy "$image"
+	expect "size of the zone file after the crash" 0 "$(stat -c %s "$BDIR/0/seq-000001")"
+}
+
+# 24 MiB of somebody else's dirty data are not written out by a flush of ours.
+foreign() {
+	local before after
+	backing "$1"
+	add "capacity_mb=32,zone_size_mb=4,conv_zones=1${2:+,$2}"
+	must sync
+	no_writeback
+	must dd if=/dev/zero of="$BDIR/foreign" bs=1M count=24 status=none
+	dirty_kib
+	before=$REPLY
+	((before > 20000)) || fail "only $before KiB dirty: this test does not work here"
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	fsync = ok
+	write z0 64k = ok
+	fsync = ok
+	END
+	dirty_kib
+	after=$REPLY
+	diag "dirty before $before KiB, after the flush $after KiB"
+	((after > before - 4000)) || fail "the flush wrote $((before - after)) KiB of foreign data"
+}
+
+t_foreign_ext4() { foreign ext4 ""; }
+t_foreign_xfs() { foreign xfs buffered_io; }
+
+# Zones written since the last flush only: a flush with nothing to do is quick, however many zones there are.
+t_idle_flush() {
+	local began
+	backing ext4
+	add capacity_mb=2000,zone_size_mb=1,conv_zones=1
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	fsync = ok
+	END
+	now_ms
+	began=$REPLY
+	for _ in 1 2 3 4 5; do echo "fsync = ok"; done | "$ZBDTOOL" script "$DEV" || fail "flush failed"
+	now_ms
+	diag "5 flushes with nothing written: $((REPLY - began)) ms"
+	((REPLY - began < 3000)) || fail "idle flushes are slow"
+}
+
+# A write-back error is reported by one flush, and only by one.
+t_error_once() {
+	backing_ext4_dm
+	add capacity_mb=32,zone_size_mb=4,conv_zones=2,buffered_io
+	steps "$DEV" <<-END
+	write z0 1m = ok
+	write z1 64k = ok
+	fsync = ok
+	END
+	first_block "$BDIR/0/cnv-000000"
+	ext4_hole "$REPLY" 64
+	steps "$DEV" <<-END
+	write z0 16k seed=2 = ok
+	write z1 16k seed=2 = ok
+	fsync = EIO
+	fsync = ok
+	END
+	ext4_work
+	steps "$DEV" <<-END
+	write z0 16k seed=3 = ok
+	fsync = ok
+	read z0 16k seed=3 = ok
+	read z1 16k seed=2 = ok
+	END
+}
+
+# The error of a sequential zone that is not written again before the flush.
+t_error_sequential() {
+	backing_xfs_rt
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1,buffered_io
+	steps "$DEV" <<-END
+	write z1 256k = ok
+	fsync = ok
+	END
+	no_writeback
+	steps "$DEV" <<< "write z1+256k 256k seed=2 = ok"
+	rt_fail
+	steps "$DEV" <<< "fsync = EIO"
+	rt_work
+	steps "$DEV" <<-END
+	fsync = ok
+	read z1 256k = ok
+	END
+}
+
+# Flushes of many threads while all zones are written.
+t_concurrent() {
+	local i pids=()
+	backing xfs
+	add capacity_mb=64,zone_size_mb=4,conv_zones=1,nr_queues=2
+	"$ZBDTOOL" hammer "$DEV" --threads 2 --first 1 --zones 15 --bs 16384 --seconds 4 > "$ZL_T/out" &
+	pids=($!)
+	for i in 1 2; do
+		(while kill -0 "${pids[0]}" 2> /dev/null; do echo "fsync = ok"; sleep 0.01; done | "$ZBDTOOL" script "$DEV") &
+		pids+=($!)
+	done
+	for i in "${pids[@]}"; do
+		wait "$i" || fail "$(< "$ZL_T/out")"
+	done
+	diag "$(< "$ZL_T/out")"
+	rm "$ZL_T/out"
+}
+
+tap_run t_durable_ext4 "durable on ext4"
+tap_run t_durable_ext4_buffered "durable on ext4, buffered_io"
+tap_run t_durable_xfs "durable on XFS"
+tap_run t_durable_xfs_buffered "durable on XFS, buffered_io"
+tap_run t_durable_btrfs "durable on btrfs, buffered_io"
+tap_run t_not_durable_without_flush "not durable without a flush (check of the method)"
+tap_run t_foreign_ext4 "foreign dirty data stays dirty, ext4"
+tap_run t_foreign_xfs "foreign dirty data stays dirty, XFS, buffered_io"
+tap_run t_idle_flush "a flush with nothing to do"
+tap_run t_error_once "a write-back error is reported once"
+tap_run t_error_sequential "a write-back error of a sequential zone"
+tap_run t_concurrent "concurrent flushes"
+tap_end

@@ -1,0 +1,138 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Nothing grows: memory, slab objects, open files, workqueues, module references; measured over many cycles.
+
+. "$(dirname "$0")/lib.sh"
+
+# Counters after everything that can be freed was freed. Sets FILES, SLAB (KiB), MEM (KiB free), WORKERS.
+measure() {
+	local key value cache
+	must sync
+	sleep 1
+	echo 3 > /proc/sys/vm/drop_caches
+	for cache in /sys/kernel/slab/kmalloc-*/shrink; do
+		echo 1 > "$cache"
+	done
+	sleep 1
+	echo 3 > /proc/sys/vm/drop_caches
+	read -r FILES _ < /proc/sys/fs/file-nr
+	while read -r key value _; do
+		case $key in
+		SUnreclaim:) SLAB=$value ;;
+		MemFree:) MEM=$value ;;
+		esac
+	done < /proc/meminfo
+	WORKERS=$(pgrep -c '^kworker/R-zloop')
+	KMALLOC=$(awk '/^kmalloc-/ { n += $2 } END { print n }' /proc/slabinfo)
+}
+
+# report LIMIT_SLAB_KIB LIMIT_MEM_KIB LIMIT_OBJECTS
+report() {
+	diag "open files $FILES0 -> $FILES, slab $SLAB0 -> $SLAB KiB, kmalloc objects $KMALLOC0 -> $KMALLOC," \
+		"free memory $MEM0 -> $MEM KiB, workqueue rescuers $WORKERS0 -> $WORKERS"
+	((FILES <= FILES0 + 64)) || fail "open files grew from $FILES0 to $FILES"
+	((SLAB <= SLAB0 + $1)) || fail "slab grew from $SLAB0 to $SLAB KiB"
+	((MEM >= MEM0 - $2)) || fail "free memory went from $MEM0 to $MEM KiB"
+	((KMALLOC <= KMALLOC0 + $3)) || fail "kmalloc objects grew from $KMALLOC0 to $KMALLOC"
+	expect "workqueue rescuers" "$WORKERS0" "$WORKERS"
+	expect "module references" 0 "$(< /sys/module/zloop/refcnt)"
+}
+
+remember() { FILES0=$FILES SLAB0=$SLAB MEM0=$MEM KMALLOC0=$KMALLOC WORKERS0=$WORKERS; }
+
+cycle() {
+	add capacity_mb=256,zone_size_mb=1,conv_zones=2,nr_queues=2
+	"$ZBDTOOL" script "$DEV" <<-END || fail "I/O"
+	reset all = ok
+	write z0 64k = ok
+	write z2 256k = ok
+	open z3 = ok
+	write z4 1m = ok
+	finish z5 = ok
+	fsync = ok
+	read z2 256k = ok
+	END
+	remove
+}
+
+# 256 zones each: one small object leaked for each zone is 25600 objects, one file 25600 files.
+t_add_remove() {
+	local i
+	backing_tmpfs
+	for ((i = 0; i < 5; i++)); do cycle; done
+	measure
+	remember
+	for ((i = 0; i < 100; i++)); do cycle; done
+	measure
+	report 3000 12000 2000
+}
+
+# Many small devices: one object leaked for each device is 400 objects.
+t_add_remove_small() {
+	local i
+	backing_tmpfs
+	mkdir "$BDIR/0"
+	undo dev 0
+	small() {
+		for ((i = 0; i < $1; i++)); do
+			printf 'add id=0,base_dir=%s,capacity_mb=2,zone_size_mb=1,conv_zones=1' "$BDIR" > "$ZL_CTL" || fail add
+			printf 'remove id=0' > "$ZL_CTL" || fail remove
+		done
+	}
+	small 50
+	measure
+	remember
+	small 400
+	measure
+	report 2500 12000 380
+}
+
+t_failed_adds() {
+	local i
+	backing_tmpfs nr_inodes=100
+	mkdir "$BDIR/0"
+	failing() {
+		for ((i = 0; i < $1; i++)); do
+			# ENOSPC half way, and geometry and option errors
+			{ printf 'add id=0,base_dir=%s,capacity_mb=200,zone_size_mb=1' "$BDIR" > "$ZL_CTL"; } 2> /dev/null && fail added
+			{ printf 'add id=0,base_dir=%s,queue_depth=99999' "$BDIR" > "$ZL_CTL"; } 2> /dev/null && fail added
+			{ printf 'add base_dir=%s/none,buffered_io,id=3' "$BDIR" > "$ZL_CTL"; } 2> /dev/null && fail added
+			{ printf 'add base_dir=%s,base_dir=%s' "$BDIR" "$BDIR" > "$ZL_CTL"; } 2> /dev/null && fail added
+		done
+	}
+	failing 10
+	measure
+	remember
+	failing 150
+	measure
+	report 2500 12000 380
+	must umount "$BDIR"
+}
+
+t_module_reload() {
+	local i
+	backing_tmpfs
+	reload() {
+		for ((i = 0; i < $1; i++)); do
+			must rmmod zloop
+			load_module || fail "load $i"
+		done
+	}
+	reload 5
+	measure
+	remember
+	reload 50
+	measure
+	# Loading a module leaves some objects of the module loader itself.
+	report 2500 16000 1500
+}
+
+tap_run t_add_remove "100 cycles of add, I/O and remove"
+tap_run t_add_remove_small "400 cycles of a small device"
+if [ "$ZLOOP_DRIVER" = c ]; then
+	t_failed_adds() { skip "a failed add leaks a file in the C driver (test_b17)"; }
+fi
+tap_run t_failed_adds "600 failed adds"
+tap_run t_module_reload "50 cycles of rmmod and modprobe"
+tap_end

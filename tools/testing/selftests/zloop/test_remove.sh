@@ -1,0 +1,242 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Removal: refused while the device is held exclusively, complete when write(2) returns, module reference.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_hold.sh"
+
+O=capacity_mb=32,zone_size_mb=4,conv_zones=1
+
+t_exclusive_open() {
+	backing_tmpfs
+	add "$O"
+	hold "$DEV" --excl
+	expect "exclusive open" held "$REPLY"
+	ctl_expect EBUSY "remove id=0"
+	# Nothing is changed by the refusal.
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	read z1 64k = ok
+	report z1 = IMP_OPEN +64k
+	END
+	release
+	remove
+	[ ! -e "$DEV" ] || fail "$DEV still exists"
+}
+
+t_device_mapper() {
+	backing_tmpfs
+	add "$O"
+	dm_linear zloop-test-rm "$DEV"
+	ctl_expect EBUSY "remove id=0"
+	steps "$DM" <<< "write z1 64k = ok"
+	must dmsetup remove --retry zloop-test-rm
+	remove
+}
+
+t_mounted_btrfs() {
+	modprobe -q btrfs
+	backing_tmpfs
+	add capacity_mb=384,zone_size_mb=4,conv_zones=0
+	must mkfs.btrfs -q -f -d single -m single "$DEV"
+	mkdir "$ZL_T/fs"
+	must mount -t btrfs "$DEV" "$ZL_T/fs"
+	undo mount "$ZL_T/fs"
+	ctl_expect EBUSY "remove id=0"
+	echo content > "$ZL_T/fs/file"
+	must sync -f "$ZL_T/fs"
+	ctl_expect EBUSY "remove id=0"
+	expect "file" content "$(cat "$ZL_T/fs/file")"
+	must umount "$ZL_T/fs"
+	rmdir "$ZL_T/fs"
+	remove
+}
+
+# A mere open descriptor does not refuse a remove. Its I/O fails afterwards, it can be closed, and then the id and
+# the directory are free.
+t_open_descriptor() {
+	local i
+	backing_tmpfs
+	add "$O"
+	steps "$DEV" <<< "write z1 64k = ok"
+	exec 9<> "$DEV"
+	remove
+	[ ! -e /sys/block/zloop0 ] || fail "the disk still exists"
+	if printf x >&9; then
+		fail "a write to the removed device succeeded"
+	fi 2> /dev/null
+	if dd bs=4096 count=1 of=/dev/null <&9 2> "$ZL_T/err"; then
+		fail "a read of the removed device succeeded: $(< "$ZL_T/err")"
+	fi
+	rm -f "$ZL_T/err"
+	# The old device still has the files: no second device on them, whatever the errno.
+	ctl "add id=0,base_dir=$BDIR,$O"
+	if [ "$REPLY" = ok ]; then
+		undo dev 0
+		fail "a new device got the id and the files of one that is still open"
+	fi
+	expect_match "errno of the add" "E@(EXIST|BUSY)" "$REPLY"
+	exec 9>&-
+	for ((i = 0; i < 50; i++)); do
+		ctl "add id=0,base_dir=$BDIR,$O"
+		[ "$REPLY" != ok ] || break
+		sleep 0.1
+	done
+	expect "add after the close" ok "$REPLY"
+	undo dev 0
+	steps "$DEV" <<< "report z1 = CLOSED +64k"
+}
+
+# What xfstests does: I/O, remove, umount of the backing file system, without a pause in between.
+umount_at_once() {
+	local i
+	backing "$1"
+	for ((i = 0; i < 8; i++)); do
+		add "$O"
+		steps "$DEV" <<-END
+		reset all = ok
+		write z1 1m = ok
+		write z0 64k = ok
+		finish z2 = ok
+		END
+		remove
+		must umount "$BDIR"
+		mount_again
+	done
+}
+
+t_umount_at_once_tmpfs() {
+	mount_again() { must mount -t tmpfs none "$BDIR"; }
+	umount_at_once tmpfs
+}
+
+t_umount_at_once_xfs() {
+	mount_again() { must mount "$LOOP" "$BDIR"; }
+	umount_at_once xfs
+}
+
+# The id is free at once, with another geometry in another directory.
+t_id_free() {
+	local i
+	backing_tmpfs
+	for ((i = 1; i < 16; i++)); do
+		mkdir -p "$BDIR/b$i"
+		add "capacity_mb=$((16 * i)),zone_size_mb=4,conv_zones=1" 0 "$BDIR/b$i"
+		remove
+	done
+}
+
+t_twice() {
+	local one two
+	backing_tmpfs
+	add "$O"
+	for _ in 1 2 3 4 5; do
+		(ctl "remove id=0"; printf %s "$REPLY" > "$ZL_T/one") &
+		(ctl "remove id=0"; printf %s "$REPLY" > "$ZL_T/two") &
+		wait
+		one=$(< "$ZL_T/one")
+		two=$(< "$ZL_T/two")
+		rm "$ZL_T/one" "$ZL_T/two"
+		case "$one $two" in
+		"ok ENODEV" | "ENODEV ok" | "ok EBUSY" | "EBUSY ok" | "ok EINVAL" | "EINVAL ok") ;;
+		*) fail "two removes at once: $one and $two" ;;
+		esac
+		add "$O"
+	done
+}
+
+# I/O of an open descriptor while the device goes: errors, but everything ends.
+t_during_io() {
+	local pid i
+	backing_tmpfs
+	for i in 1 2 3; do
+		add "capacity_mb=64,zone_size_mb=4,conv_zones=1,max_open_zones=4,nr_queues=2"
+		"$ZBDTOOL" hammer "$DEV" --threads 2 --first 1 --zones 4 --seconds 2 > /dev/null 2>&1 &
+		pid=$!
+		undo pid "$pid"
+		sleep 0.6
+		remove
+		wait "$pid"
+		[ ! -e /sys/block/zloop0 ] || fail "round $i: the disk still exists"
+		# Free when the last descriptor was closed.
+		zl_wait_add "capacity_mb=64,zone_size_mb=4,conv_zones=1"
+		remove
+	done
+}
+
+zl_wait_add() {
+	local i
+	undo dev 0
+	for ((i = 0; i < 50; i++)); do
+		ctl "add id=0,base_dir=$BDIR,$1"
+		[ "$REPLY" != ok ] || return 0
+		sleep 0.1
+	done
+	fail "add after remove: $REPLY"
+}
+
+refs() {
+	local count
+	read -r count < /sys/module/zloop/refcnt
+	printf %s "$count"
+}
+
+t_module() {
+	backing_tmpfs
+	expect "references without devices" 0 "$(refs)"
+	add "$O" 0
+	((REPLY_REFS = $(refs))) || fail "no reference with a device"
+	must_fail rmmod zloop
+	add "$O" 1
+	(($(refs) > REPLY_REFS)) || fail "the second device took no reference"
+	remove 1
+	expect "references with one device" "$REPLY_REFS" "$(refs)"
+	remove 0
+	expect "references after the removes" 0 "$(refs)"
+	exec 9< "$ZL_CTL"
+	must_fail rmmod zloop
+	exec 9<&-
+	# An open descriptor of a removed device keeps the module too.
+	add "$O" 0
+	exec 9< "$DEV"
+	remove 0
+	must_fail rmmod zloop
+	exec 9<&-
+	zl_rmmod
+	load_module || fail "the module cannot be loaded again"
+}
+
+zl_rmmod() {
+	local i
+	for ((i = 0; i < 50; i++)); do
+		rmmod zloop 2> /dev/null && return 0
+		sleep 0.1
+	done
+	fail "rmmod: $(rmmod zloop 2>&1), references $(refs)"
+}
+
+# A failed add holds neither the module nor an id.
+t_module_after_failed_add() {
+	backing_tmpfs nr_inodes=8
+	mkdir "$BDIR/0"
+	add_expect ENOSPC "capacity_mb=64,zone_size_mb=4,conv_zones=1"
+	add_expect EINVAL "capacity_mb=64,zone_size_mb=4,conv_zones=16"
+	ctl_expect ENOENT/EINVAL "add id=0,capacity_mb=64,zone_size_mb=4,conv_zones=1,base_dir=$BDIR/none"
+	expect "references" 0 "$(refs)"
+	must rmmod zloop
+	load_module || fail "the module cannot be loaded again"
+}
+
+tap_run t_exclusive_open "refused while opened exclusively"
+tap_run t_device_mapper "refused while device-mapper uses the device"
+tap_run t_mounted_btrfs "refused while a file system on it is mounted"
+tap_run t_open_descriptor "not refused by an open descriptor; id and files are free when it is closed"
+tap_run t_umount_at_once_tmpfs "tmpfs below can be unmounted at once"
+tap_run t_umount_at_once_xfs "XFS below can be unmounted at once"
+tap_run t_id_free "the id is free at once"
+tap_run t_twice "two removes at once"
+tap_run t_during_io "remove during I/O"
+tap_run t_module "the module stays while a device or a descriptor exists"
+tap_run t_module_after_failed_add "failed adds hold nothing"
+tap_end
