@@ -70,11 +70,6 @@ impl Condition {
             Self::Offline => "OFFLINE",
         }
     }
-
-    /// Whether the zone holds an open resource.
-    pub(crate) const fn is_open(self) -> bool {
-        matches!(self, Self::ImpOpen | Self::ExpOpen)
-    }
 }
 
 impl From<Condition> for u8 {
@@ -212,12 +207,6 @@ mod tests {
             assert_eq!(u8::from(condition), value);
             assert_eq!(condition.to_string(), name);
         }
-    }
-
-    #[test]
-    fn only_open_conditions_are_open() {
-        let open: Vec<_> = ALL.iter().filter(|c| c.0.is_open()).map(|c| c.2).collect();
-        assert_eq!(open, ["IMP_OPEN", "EXP_OPEN"]);
     }
 
     #[test]

@@ -23,9 +23,9 @@ use super::{
 
 /// The largest number of zones.
 ///
-/// Each has an open file and some memory: a million take about 2.5 GiB. It keeps allocations below
-/// what the kernel refuses with a warning, and is far above the largest devices in use (30 TB in
-/// zones of 256 MiB).
+/// Each has an open file. The bound keeps the device's tables far below the size from which an
+/// allocation is refused with a warning, and is far above the largest devices in use, of some
+/// hundred thousand zones.
 pub(crate) const MAX_ZONES: u32 = 1 << 20;
 
 /// The number of conventional zones of a device that has enough zones, unless it is given.

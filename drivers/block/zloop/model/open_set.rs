@@ -110,11 +110,6 @@ impl<S: DerefMut<Target = [Slot]>> OpenSet<S> {
         self.nr_open
     }
 
-    /// The number of zones that may be open at a time; 0 is no limit.
-    pub(crate) fn limit(&self) -> u32 {
-        self.limit
-    }
-
     /// Whether and how zone `no` is open.
     pub(crate) fn openness(&self, no: ZoneNo) -> Openness {
         self.slot(no).openness
@@ -386,7 +381,6 @@ mod tests {
             assert_eq!(set.open_explicit(no), Ok(None));
         }
         assert_eq!(set.nr_open(), 100);
-        assert_eq!(set.limit(), 0);
     }
 
     #[test]

@@ -177,16 +177,6 @@ impl Plan<'_> {
         self.wp.offset()
     }
 
-    /// Where the write ends, in sectors from the zone's start.
-    pub(crate) fn end(&self) -> Sector {
-        Sector::from(self.end)
-    }
-
-    /// Sectors to be written, never 0.
-    pub(crate) fn len(&self) -> Sector {
-        self.end().saturating_sub(self.start())
-    }
-
     /// Whether the zone is full once the write is done, and then must be closed.
     pub(crate) fn fills_zone(&self) -> bool {
         self.end == self.wp.capacity
@@ -310,10 +300,7 @@ mod tests {
                     wp.plan_write(start, len)
                 };
                 let plan = plan.expect("admissible");
-                assert_eq!(
-                    (plan.start(), plan.len(), plan.end(), plan.fills_zone()),
-                    (start, len, start + len, fills)
-                );
+                assert_eq!((plan.start(), plan.fills_zone()), (start, fills));
                 plan.commit();
                 assert_eq!(wp.offset(), start + len);
                 assert_eq!(wp.is_full(), fills);

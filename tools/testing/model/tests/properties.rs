@@ -218,7 +218,7 @@ proptest! {
     ) {
         let limit = u64::from(capacity) * 512;
         // About one in three does not fit, and two in three are not whole blocks.
-        let size = (blocks % (limit * 3 / 2)) >> shift << shift | rest;
+        let size = (((blocks % (limit * 3 / 2)) >> shift) << shift) + rest;
         let mut wp = WritePointer::new(capacity);
         let fits = size <= limit && rest == 0;
         prop_assert_eq!(wp.resync(size, 1 << shift).is_ok(), fits);
