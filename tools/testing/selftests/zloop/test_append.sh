@@ -36,9 +36,12 @@ check_appends() {
 		"$(append --zone 1 --len 524288 --count 5 | tr '\n' ' ')"
 	expect "another zone" "ok sector=0" "$(append --zone 0 --len 65536)"
 	steps "$DEV" <<< "report z1 = IMP_OPEN +2572k"
-	# 500 KiB are left: an append that does not fit fails and changes nothing.
-	expect_match "an append that does not fit" "status=0x*" "$(append --zone 1 --len 524288)"
-	steps "$DEV" <<< "report z1 = IMP_OPEN +2572k"
+	# 500 KiB are left: an append that does not fit fails and changes nothing. Not with emulation: the block layer
+	# advances its own write pointer before it sends the write, and then takes the zone for full.
+	if [ "${1:-}" != zone_append=0 ]; then
+		expect_match "an append that does not fit" "status=0x*" "$(append --zone 1 --len 524288)"
+		steps "$DEV" <<< "report z1 = IMP_OPEN +2572k"
+	fi
 	expect "the rest" "ok sector=13336" "$(append --zone 1 --len 512000)"
 	steps "$DEV" <<-END
 	report z1 = FULL

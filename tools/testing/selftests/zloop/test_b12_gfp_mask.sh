@@ -22,7 +22,7 @@ t_read_in_cgroup() {
 	mkdir "$cg"/zloop-test || fail "cannot make a cgroup"
 	undo cgroup "$cg"/zloop-test
 	echo 16M > "$cg"/zloop-test/memory.max
-	bash -c "echo 0 > "$cg"/zloop-test/cgroup.procs && exec cat '$BDIR/0/cnv-000000'" 2> "$ZL_T/err" | md5sum > "$ZL_T/sum"
+	bash -c "echo 0 > $cg/zloop-test/cgroup.procs && exec cat '$BDIR/0/cnv-000000'" 2> "$ZL_T/err" | md5sum > "$ZL_T/sum"
 	expect "message of cat" "" "$(< "$ZL_T/err")"
 	expect "checksum" "$(dd if="$BDIR/0/cnv-000000" iflag=direct bs=1M status=none | md5sum)" "$(< "$ZL_T/sum")"
 	rm "$ZL_T/err" "$ZL_T/sum"

@@ -188,6 +188,19 @@ t_page_limit() {
 	ctl_expect EINVAL/ENOMEM/E2BIG "add $pad$opts"
 }
 
+# A command that is not wholly readable is not executed in part.
+t_unreadable() {
+	local text
+	backing_tmpfs
+	mkdir "$BDIR/0"
+	undo dev 0
+	text="add id=0,zone_size_mb=4,conv_zones=1,base_dir=$BDIR,capacity_mb=8"
+	expect "the last digit of a longer number is unreadable" EFAULT "$("$ZBDTOOL" control-fault ${#text} "${text}0")"
+	[ ! -e /sys/block/zloop0 ] || fail "the readable part of the command was executed"
+	expect "nothing is readable" EFAULT "$("$ZBDTOOL" control-fault 0 "$text")"
+	expect "only the first word is readable" EFAULT "$("$ZBDTOOL" control-fault 4 "$text")"
+}
+
 t_defaults() {
 	backing_tmpfs
 	add ""
@@ -275,6 +288,7 @@ tap_run t_repeated "an option given twice is refused"
 tap_run t_accepted_syntax "blanks, newlines and any order of options are accepted"
 tap_run t_ranges "limits of every option"
 tap_run t_page_limit "a command of one page works, a longer one is refused"
+tap_run t_unreadable "a command in memory that cannot be read: EFAULT"
 tap_run t_defaults "defaults of all options"
 tap_run t_default_base_dir "default base directory"
 tap_run t_relative_base_dir "a relative base_dir is relative to the writer"

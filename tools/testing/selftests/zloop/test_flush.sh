@@ -48,6 +48,55 @@ t_durable_xfs() { durable xfs ""; }
 t_durable_xfs_buffered() { durable xfs buffered_io; }
 t_durable_btrfs() { durable btrfs buffered_io; }
 
+# Data of before a remove counts as acknowledged, too: a flush of the re-added device covers it.
+t_durable_after_readd() {
+	local image
+	backing ext4
+	image=$(losetup -n -O BACK-FILE "$LOOP")
+	no_writeback
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1,buffered_io
+	must sync -f "$BDIR"
+	steps "$DEV" <<-END
+	write z0 64k = ok
+	write z1 1m seed=2 = ok
+	END
+	remove
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1,buffered_io
+	steps "$DEV" <<< "fsync = ok"
+	crash_copy "$image"
+	mv "$BDIR/0" "$BDIR/1"
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1 1
+	steps "$DEV" <<-END
+	report z1 = CLOSED +1m
+	read z0 64k = ok
+	read z1 1m seed=2 = ok
+	END
+}
+
+# A new device that was never written: after a flush it can be added after a power cut.
+t_durable_creation() {
+	local image
+	backing "$1"
+	image=$(losetup -n -O BACK-FILE "$LOOP")
+	no_writeback
+	add capacity_mb=32,zone_size_mb=4,conv_zones=3
+	steps "$DEV" <<-END
+	write z4 64k = ok
+	fsync = ok
+	END
+	crash_copy "$image" "$([ "$1" != xfs ] || echo nouuid)"
+	mv "$BDIR/0" "$BDIR/1"
+	add capacity_mb=32,zone_size_mb=4,conv_zones=3 1
+	steps "$DEV" <<-END
+	conds all = NNNECEEE
+	read z4 64k = ok
+	END
+}
+
+t_durable_creation_ext4() { t_durable_creation ext4; }
+t_durable_creation_btrfs() { t_durable_creation btrfs; }
+t_durable_creation_xfs() { t_durable_creation xfs; }
+
 # The opposite, so that the tests above can fail: without a flush, buffered data is not on the disk.
 t_not_durable_without_flush() {
 	local image
@@ -172,6 +221,10 @@ tap_run t_durable_ext4_buffered "durable on ext4, buffered_io"
 tap_run t_durable_xfs "durable on XFS"
 tap_run t_durable_xfs_buffered "durable on XFS, buffered_io"
 tap_run t_durable_btrfs "durable on btrfs, buffered_io"
+tap_run t_durable_after_readd "what was written before a remove"
+tap_run t_durable_creation_ext4 "a new device, ext4"
+tap_run t_durable_creation_xfs "a new device, XFS"
+tap_run t_durable_creation_btrfs "a new device, btrfs"
 tap_run t_not_durable_without_flush "not durable without a flush (check of the method)"
 tap_run t_foreign_ext4 "foreign dirty data stays dirty, ext4"
 tap_run t_foreign_xfs "foreign dirty data stays dirty, XFS, buffered_io"

@@ -213,6 +213,28 @@ t_full_ext4() {
 	END
 }
 
+# Writing through the page cache to a full XFS makes XFS flush from within the write.
+t_full_xfs_buffered() {
+	backing xfs 300
+	add capacity_mb=512,zone_size_mb=64,conv_zones=0,buffered_io
+	must fallocate -l 150m "$BDIR/ballast"
+	steps "$DEV" <<< "write z0 16m = ok"
+	fallocate -l 1g "$BDIR/ballast2" 2> /dev/null
+	dd if=/dev/zero of="$BDIR/ballast3" bs=64k status=none 2> /dev/null
+	step "$DEV" "write z1 64m"
+	expect_match "writing 64 MiB to a full file system" "@(ENOSPC|EIO)*" "$REPLY"
+	steps "$DEV" <<-END
+	consistent all = ok
+	read z0 16m = ok
+	END
+	rm "$BDIR"/ballast*
+	steps "$DEV" <<-END
+	reset z1 = ok
+	write z1 16m = ok
+	read z1 16m = ok
+	END
+}
+
 # A zone file cut off behind the driver's back, then a failed reset: see test_b10. Here: reads below the write pointer
 # that the file no longer has must not look like data.
 t_truncated_behind() {
@@ -236,5 +258,6 @@ tap_run t_read_error "read errors, direct I/O"
 tap_run t_read_error_buffered "read errors, buffered_io"
 tap_run t_full_tmpfs "backing tmpfs full"
 tap_run t_full_ext4 "backing ext4 full"
+tap_run t_full_xfs_buffered "backing XFS full, buffered_io"
 tap_run t_truncated_behind "a zone file truncated from outside"
 tap_end

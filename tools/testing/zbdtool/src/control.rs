@@ -7,6 +7,7 @@ use crate::uapi::errno_name;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Instant;
@@ -18,6 +19,39 @@ fn command(control: &str, text: &[u8]) -> io::Result<String> {
         Ok(n) if n == text.len() => "ok".into(),
         Ok(n) => format!("short:{n}"),
         Err(e) => errno_name(&e),
+    })
+}
+
+/// Writes `text` from memory of which only the first `mapped` bytes can be read: `ok`, the length or the errno.
+pub fn fault(control: &str, mapped: usize, text: &[u8]) -> io::Result<String> {
+    const PAGE: usize = 4096;
+    let mapped = mapped.min(text.len()).min(PAGE);
+    let file = File::options().write(true).open(control)?;
+    // SAFETY: a fresh anonymous mapping of two pages, of which only the first is used from here on.
+    let base = unsafe {
+        let base = libc::mmap(
+            std::ptr::null_mut(),
+            2 * PAGE,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        );
+        if base == libc::MAP_FAILED || libc::munmap(base.cast::<u8>().add(PAGE).cast(), PAGE) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        base.cast::<u8>()
+    };
+    // SAFETY: the last `mapped` bytes of the first page are ours; the kernel checks what it reads of the rest.
+    let res = unsafe {
+        let start = base.add(PAGE - mapped);
+        std::ptr::copy_nonoverlapping(text.as_ptr(), start, mapped);
+        libc::write(file.as_raw_fd(), start.cast(), text.len())
+    };
+    Ok(match usize::try_from(res) {
+        Ok(n) if n == text.len() => "ok".into(),
+        Ok(n) => format!("short:{n}"),
+        Err(_) => errno_name(&io::Error::last_os_error()),
     })
 }
 

@@ -90,6 +90,16 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Write a command of which only the first bytes are in mapped memory; prints ok or the errno
+    ControlFault {
+        /// Control device
+        #[arg(long, default_value = "/dev/zloop-control")]
+        dev: String,
+        /// Number of bytes that can be read
+        mapped: usize,
+        /// The whole command
+        text: String,
+    },
     /// Print the kernel messages since the last one that ends with the text given
     KernelLog {
         /// End of the message before the first one wanted
@@ -160,6 +170,10 @@ fn run(cli: Cli) -> io::Result<bool> {
             count,
             seed,
         } => control::fuzz(&dev, &base, count, seed),
+        Command::ControlFault { dev, mapped, text } => {
+            println!("{}", control::fault(&dev, mapped, text.as_bytes())?);
+            Ok(true)
+        }
         Command::KernelLog { since, bad } => control::kernel_log(&since, bad),
         Command::UeventOpen { count, seconds } => uevent::run(count, seconds),
         Command::Hold {
