@@ -59,11 +59,14 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     let path = Path::of_device(options.base_dir, id)?;
     let mut store = Store::open(id, &path, geometry, !options.buffered_io)?;
 
-    reservation.claim_directory(store.directory.clone())?;
+    reservation.claim_directory(store.directory().clone())?;
     store.examine()?;
     let existing = store.is_existing();
     let (zones, block) = open_zones(&mut store, &geometry, options)?;
 
+    if options.ordered_zone_append && !options.zone_append {
+        pr_warn!("add: ordered_zone_append has no effect with zone_append=0\n");
+    }
     store.write_record()?;
     store.sync()?;
 
@@ -100,6 +103,13 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         )?,
         GFP_KERNEL,
     )?;
+    if !existing {
+        // The sizes of the new files; the first flush makes them durable.
+        // CAST: The number of zones fits.
+        for zone in device.zones.iter().take(geometry.nr_conv_zones() as usize) {
+            zone.mark_dirty(&device);
+        }
+    }
     let tag_set = KBox::pin_init(TagSet::new(nr_queues, options.queue_depth), GFP_KERNEL)?;
     let disk = NewDisk::<Driver>::new(
         fmt!("zloop{id}"),

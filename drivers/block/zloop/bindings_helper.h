@@ -20,6 +20,7 @@
  * @fn memalloc_flags_save
  * @fn mnt_idmap
  * @fn ratelimit_default_init
+ * @fn req_get_ioprio
  * @fn start_creating_path
  * @fn end_creating_path
  * @fn start_removing_noperm
@@ -29,6 +30,7 @@
  * @fn zloop_rq_bvecs
  * @fn zloop_rq_iter_in_place
  * @fn zloop_rq_zero_from
+ * @fn zloop_synchronize_rcu_tasks
  */
 #ifndef ZLOOP_BINDINGS_HELPER_H
 #define ZLOOP_BINDINGS_HELPER_H
@@ -53,6 +55,7 @@ unsigned int zloop_num_online_cpus(void);
 unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned int max);
 bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_iter *iter);
 void zloop_rq_zero_from(struct request *rq, unsigned int from);
+void zloop_synchronize_rcu_tasks(void);
 
 /* Macros and casts, which bindgen does not evaluate. */
 #define ZLOOP_CONST(type, name) const type ZLOOP_CONST_##name = name

@@ -31,7 +31,7 @@ pub(crate) fn store(file: &BackingFile, wp: Sector) -> Result {
 }
 
 /// Records that some zones, whose files have just been synced, are durable as they were when the
-/// flush took them up.
+/// flush took them up. The records still have to be made durable.
 pub(crate) fn record(device: &Device, zones: &[ZoneNo]) -> Result {
     for zone in zones.iter().filter_map(|no| device.zone(*no)) {
         let Some(offset) = zone.end_flush() else {
@@ -41,7 +41,6 @@ pub(crate) fn record(device: &Device, zones: &[ZoneNo]) -> Result {
 
         if let Ok(file) = zone.data_file() {
             store(&file, wp)?;
-            file.sync()?;
         }
     }
     Ok(())
@@ -55,7 +54,11 @@ pub(crate) fn discard(device: &Device) {
             continue;
         };
 
-        if let Err(error) = file.truncate(flushed << kernel::block::SECTOR_SHIFT) {
+        let wp = device.geometry.zone_start(zone.no) + flushed;
+        let cut = file.truncate(flushed << kernel::block::SECTOR_SHIFT);
+
+        // A reset leaves the record of what it erased.
+        if let Err(error) = cut.and_then(|()| store(&file, wp)) {
             pr_err!(
                 "zloop{}: zone {}: cannot discard what was not flushed: error {}\n",
                 device.id,

@@ -135,7 +135,8 @@ impl Operations for Driver {
         };
         let complete = matches!(result, Ok(bytes) if done + bytes == rq.len_bytes());
 
-        // The usual case needs no file and no waiting.
+        // The usual case needs no waiting. The zones' locks are never taken in interrupts, so they
+        // may be taken in any task.
         if complete && (rq.op() == Op::Read || task::in_task()) {
             return moved(rq, start, done, retries, result);
         }
@@ -158,8 +159,8 @@ impl Operations for Driver {
     }
 }
 
-/// The zone that a request is for. The block layer keeps a request within one zone and within the
-/// device; `None` if it ever did not, or if there is no zone to a request.
+/// The zone that a request is for, if there is one to it. The block layer keeps a request within
+/// the device and, by `chunk_sectors`, its data within one zone.
 fn zone_of(rq: &Request) -> Option<&Zone> {
     let device = rq.device();
 
@@ -278,7 +279,18 @@ fn log_failure(rq: &Request, no: ZoneNo, refusal: Refusal) {
         Op::Flush | Op::Other => "command",
     };
 
-    if device.error_log.allow() {
+    if !device.error_log.allow() {
+        return;
+    }
+    if rq.sectors() == 0 {
+        pr_err!(
+            "zloop{}: zone {}: {} failed: {}\n",
+            device.id,
+            no,
+            action,
+            core::format_args!("{refusal}")
+        );
+    } else {
         pr_err!(
             "zloop{}: zone {}: {} of {} sectors at sector {} failed: {}\n",
             device.id,
@@ -429,22 +441,31 @@ fn settle(mut rq: Request, start: Sector, result: Result) {
         return rq.end(Status::IO_ERROR);
     };
     let len = Sector::from(rq.sectors());
-    let outcome = outcome.and_then(|()| zone.commit_write(rq.device(), start, len));
 
-    match outcome {
-        Ok(()) => {
-            if rq.op() == Op::ZoneAppend {
-                let sector = rq.device().geometry.zone_start(zone.no) + start;
-
-                leave(zone);
-                rq.set_sector(sector);
-                return rq.end(Status::OK);
-            }
-        }
+    if outcome.is_err() {
         // What became of the file is not known. If it cannot be found out the zone says so itself.
-        Err(_) => drop(zone.resync(rq.device())),
+        let _ = zone.resync(rq.device());
+        return finish(rq, outcome);
     }
-    finish(rq, outcome);
+    if let Err(refusal) = zone.commit_write(rq.device(), start, len) {
+        // Nobody moves the write pointer of a zone whose turn another one has. Should it happen,
+        // the file decides, in a context that may sleep.
+        log_failure(&rq, zone.no, refusal);
+        rq.command_mut().stage = Stage::Moved {
+            start,
+            done: 0,
+            retries: 0,
+            result: Err(EIO),
+        };
+        return rq.defer();
+    }
+    let sector = rq.device().geometry.zone_start(zone.no) + start;
+
+    leave(zone);
+    if rq.op() == Op::ZoneAppend {
+        rq.set_sector(sector);
+    }
+    rq.end(Status::OK);
 }
 
 /// Resets zone after zone from `no` on, taking the turn of one at a time. `in_turn` says whether the

@@ -47,17 +47,24 @@ impl MiscDevice for Control {
 
     /// Runs one command.
     ///
-    /// `EPERM` without `CAP_SYS_ADMIN` in the task that writes, whoever opened the device.
+    /// `EPERM` without `CAP_SYS_ADMIN` in the task that writes, whoever opened the device; `EINVAL`
+    /// for what is not a command, with a line in the log; else the errors of the commands.
     fn write_iter(_kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         if !task::capable_sys_admin() {
             return Err(EPERM);
         }
-        if iov.len() > PAGE_SIZE {
-            pr_err!("a command of {} bytes is too long\n", iov.len());
+        let len = iov.len();
+
+        if len > PAGE_SIZE {
+            pr_err!("a command of {} bytes is too long\n", len);
             return Err(EINVAL);
         }
         let mut input = KVec::new();
-        let len = iov.copy_from_iter_vec(&mut input, GFP_KERNEL)?;
+
+        // Half a command would be another command.
+        if iov.copy_from_iter_vec(&mut input, GFP_KERNEL)? != len {
+            return Err(EFAULT);
+        }
         let command = options::parse(&input).map_err(|error| {
             pr_err!("{}\n", core::format_args!("{error}"));
             EINVAL

@@ -24,7 +24,10 @@ use crate::{
         workqueue::OwnedQueue, //
     },
     commands::Driver,
-    flush::Flush,
+    flush::{
+        self,
+        Flush, //
+    },
     model::{
         geometry::Geometry,
         open_set::{
@@ -120,6 +123,7 @@ impl Device {
 
     /// A zone by its number.
     pub(crate) fn zone(&self, no: ZoneNo) -> Option<&Zone> {
+        // CAST: A `ZoneNo` fits.
         self.zones.get(no as usize)
     }
 
@@ -169,12 +173,20 @@ impl Device {
         core::mem::swap(&mut *self.dirty.lock(), empty);
     }
 
-    /// Closes all zone files, after the disk is gone. May sleep.
+    /// Makes durable what is in the zone files, or discards what was not flushed, and closes them,
+    /// after the disk is gone. May sleep.
     ///
     /// Returns when they are closed, so that the file system can be unmounted.
     pub(crate) fn shut_down(&self) {
         if self.config.discard_write_cache {
             crate::cache::discard(self);
+        } else if let Err(error) = flush::flush(self) {
+            // Whoever adds the device again can flush only what is written from then on.
+            pr_err!(
+                "zloop{}: cannot make durable what was written: error {}\n",
+                self.id,
+                error.to_errno()
+            );
         }
         for zone in self.zones.iter() {
             drop(zone.take_file());

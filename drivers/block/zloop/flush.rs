@@ -52,8 +52,8 @@ pub(crate) struct Flush {
 struct State {
     /// Zones of the flush in progress; empty otherwise. Has room for all.
     zones: KVVec<ZoneNo>,
-    /// How the last flush ended.
-    last: Result,
+    /// The last flush that failed, by its number, and why.
+    failed: Option<(u64, Error)>,
 }
 
 impl Flush {
@@ -63,7 +63,7 @@ impl Flush {
 
         Ok(pin_init!(Self {
             ended: Atomic::new(0),
-            state <- new_mutex!(State { zones, last: Ok(()) }, "Flush::state"),
+            state <- new_mutex!(State { zones, failed: None }, "Flush::state"),
         }))
     }
 }
@@ -75,26 +75,25 @@ impl Flush {
 pub(crate) fn flush(device: &Device) -> Result {
     let ended_before = device.flush.ended.load(Acquire);
     let mut state = device.flush.state.lock();
-    let ended = device.flush.ended.load(Acquire);
-    let waited_for = if ended == ended_before {
-        Ok(())
-    } else {
-        state.last
-    };
+    let number = device.flush.ended.load(Acquire);
 
     device.take_dirty(&mut state.zones);
     let outcome = sync_zones(device, &state.zones);
 
-    if outcome.is_err() {
+    if let Err(error) = outcome {
+        state.failed = Some((number, error));
         // Those that were not the cause have to be made durable by the next flush.
         for zone in state.zones.iter().filter_map(|no| device.zone(*no)) {
             zone.mark_dirty(device);
         }
     }
     state.zones.clear();
-    state.last = outcome;
-    device.flush.ended.store(ended.wrapping_add(1), Release);
-    outcome.and(waited_for)
+    device.flush.ended.store(number + 1, Release);
+    match state.failed {
+        // This one, or one that it waited for.
+        Some((failed, error)) if failed >= ended_before => Err(error),
+        _ => Ok(()),
+    }
 }
 
 /// Files to be synced, by whoever comes to help.
@@ -112,6 +111,50 @@ struct Job {
 }
 
 impl Job {
+    fn new(device: &Device, zones: &[ZoneNo]) -> Result<Arc<Self>> {
+        let mut files = KVVec::with_capacity(zones.len(), GFP_KERNEL)?;
+
+        for zone in zones.iter().filter_map(|no| device.zone(*no)) {
+            if let Ok(file) = zone.data_file() {
+                files.push_within_capacity(file).map_err(|_| ENOMEM)?;
+            }
+        }
+        Arc::pin_init(
+            pin_init!(Self {
+                files,
+                next: Atomic::new(0usize),
+                done: Atomic::new(0usize),
+                first_error <- new_spinlock!(Ok(()), "Job::first_error"),
+                all_done <- Completion::new(),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Syncs all files with the help of work items of the device's own queue.
+    ///
+    /// The caller works as well, and waits only for files that somebody has taken: helpers that
+    /// never get to run keep nobody waiting.
+    fn run(self: Arc<Self>, device: &Device) -> Result {
+        if self.files.is_empty() {
+            return Ok(());
+        }
+        for _ in 1..self.files.len().min(PARALLEL) {
+            let helper = self.clone();
+
+            // Without a helper it takes longer, that is all.
+            let _ = device
+                .queue
+                .as_queue()
+                .try_spawn(GFP_KERNEL, move || helper.work());
+        }
+        self.work();
+        self.all_done.wait_for_completion();
+
+        let outcome = *self.first_error.lock();
+        outcome
+    }
+
     /// Syncs files until none is left to take.
     fn work(&self) {
         loop {
@@ -136,65 +179,29 @@ impl Job {
 
 /// Makes durable what is in the files of some zones.
 fn sync_zones(device: &Device, zones: &[ZoneNo]) -> Result {
-    let mut files = KVVec::with_capacity(zones.len(), GFP_KERNEL);
-    let mut outcome = Ok(());
-
     for zone in zones.iter().filter_map(|no| device.zone(*no)) {
-        let Some(file) = zone.begin_flush() else {
-            continue;
-        };
-        // Short of memory, one after the other will do.
-        let refused = match &mut files {
-            Ok(files) => files.push_within_capacity(file).err().map(|error| error.0),
-            Err(_) => Some(file),
-        };
-        if let Some(file) = refused {
-            outcome = outcome.and(file.sync());
-        }
+        zone.begin_flush();
     }
-    if let Ok(files) = files {
-        outcome = outcome.and(sync_files(device, files));
-    }
-    outcome?;
+    sync_files(device, zones)?;
     if device.config.discard_write_cache {
         cache::record(device, zones)?;
+        // The records are part of what the flush promises.
+        sync_files(device, zones)?;
     }
     Ok(())
 }
 
-/// Syncs files, several at a time.
-///
-/// The helpers are work items of the device's own queue. The caller works as well, and waits only
-/// for files that somebody has taken: helpers that never get to run keep nobody waiting.
-fn sync_files(device: &Device, files: KVVec<BackingFile>) -> Result {
-    let nr = files.len();
-
-    if nr <= 1 {
-        return files.iter().try_for_each(BackingFile::sync);
+/// Syncs the files of some zones, several at a time, or one after the other if memory is short. All
+/// are tried; the first error is returned.
+fn sync_files(device: &Device, zones: &[ZoneNo]) -> Result {
+    if zones.len() > 1 {
+        if let Ok(job) = Job::new(device, zones) {
+            return job.run(device);
+        }
     }
-    let job = Arc::pin_init(
-        pin_init!(Job {
-            files,
-            next: Atomic::new(0usize),
-            done: Atomic::new(0usize),
-            first_error <- new_spinlock!(Ok(()), "Job::first_error"),
-            all_done <- Completion::new(),
-        }),
-        GFP_KERNEL,
-    )?;
-
-    for _ in 1..nr.min(PARALLEL) {
-        let helper = job.clone();
-
-        // Without a helper it takes longer, that is all.
-        let _ = device
-            .queue
-            .as_queue()
-            .try_spawn(GFP_KERNEL, move || helper.work());
-    }
-    job.work();
-    job.all_done.wait_for_completion();
-
-    let outcome = *job.first_error.lock();
-    outcome
+    zones
+        .iter()
+        .filter_map(|no| device.zone(*no)?.data_file().ok())
+        .map(|file| file.sync())
+        .fold(Ok(()), Result::and)
 }

@@ -6,6 +6,7 @@
 #include <linux/cpumask.h>
 #include <linux/highmem.h>
 #include <linux/preempt.h>
+#include <linux/rcupdate.h>
 #include <linux/uio.h>
 
 #include "bindings_helper.h"
@@ -19,6 +20,11 @@ bool zloop_in_task(void)
 unsigned int zloop_num_online_cpus(void)
 {
 	return num_online_cpus();
+}
+
+void zloop_synchronize_rcu_tasks(void)
+{
+	synchronize_rcu_tasks();
 }
 
 /*

@@ -10,7 +10,10 @@
 
 use crate::{
     abstractions::{
-        block::gen_disk::Disk,
+        block::gen_disk::{
+            Claim,
+            Disk, //
+        },
         fs::Directory, //
     },
     commands::Driver,
@@ -75,8 +78,13 @@ impl Registry {
 
     fn forget(&mut self, id: u32) -> Option<Entry> {
         let at = self.position(id).ok()?;
+        let entry = self.entries.remove(at).ok();
 
-        self.entries.remove(at).ok()
+        if self.entries.is_empty() {
+            // The registry is static: nothing drops it when the module goes.
+            self.entries = KVec::new();
+        }
+        entry
     }
 }
 
@@ -171,24 +179,45 @@ impl Drop for Reservation {
 /// `ENODEV` if there is none, `EBUSY` if somebody uses it exclusively (a file system, for example)
 /// or is removing it. When this returns all zone files are closed.
 pub(crate) fn remove(id: u32) -> Result {
-    let (disk, claim) = {
-        let mut registry = REGISTRY.lock();
-        let entry = registry.entry(id).ok_or(ENODEV).inspect_err(|_| {
-            pr_err!("remove: id={}: there is no such device\n", id);
-        })?;
-        let claim = match &entry.state {
-            State::Live(disk) => disk.claim().inspect_err(|_| {
-                pr_err!("remove: id={}: the device is in use\n", id);
-            })?,
-            State::Adding => return Err(ENODEV),
-            State::Removing => return Err(EBUSY),
-        };
-
-        match core::mem::replace(&mut entry.state, State::Removing) {
-            State::Live(disk) => (disk, claim),
-            _ => return Err(ENODEV),
-        }
+    let (why, error) = match take_live(id) {
+        Ok(disk) => match disk.claim() {
+            Ok(claim) => {
+                finish_removal(id, disk, claim);
+                return Ok(());
+            }
+            Err(error) => {
+                if let Some(entry) = REGISTRY.lock().entry(id) {
+                    entry.state = State::Live(disk);
+                }
+                ("the device is in use", error)
+            }
+        },
+        Err(refusal) => refusal,
     };
+
+    pr_err!("remove: id={}: {}\n", id, why);
+    Err(error)
+}
+
+/// Takes the disk of a device out of the registry, so that nobody else removes it.
+fn take_live(id: u32) -> Result<Disk<Driver>, (&'static str, Error)> {
+    let mut registry = REGISTRY.lock();
+    let entry = registry
+        .entry(id)
+        .ok_or(("there is no such device", ENODEV))?;
+
+    match core::mem::replace(&mut entry.state, State::Removing) {
+        State::Live(disk) => Ok(disk),
+        State::Adding => {
+            entry.state = State::Adding;
+            Err(("the device is still being added", ENODEV))
+        }
+        State::Removing => Err(("the device is being removed already", EBUSY)),
+    }
+}
+
+/// Removes a disk that was taken and claimed.
+fn finish_removal(id: u32, disk: Disk<Driver>, claim: Claim) {
     let device = disk.device().clone();
 
     disk.remove();
@@ -199,5 +228,4 @@ pub(crate) fn remove(id: u32) -> Result {
 
     drop(entry);
     pr_info!("zloop{}: removed\n", id);
-    Ok(())
 }

@@ -21,8 +21,9 @@ use kernel::prelude::*;
 
 /// Reports up to `nr` zones from the one that `sector` is in; returns how many.
 ///
-/// Each zone is reported as it was at one moment, without waiting for I/O. `EIO` if a zone is in
-/// doubt: its write pointer is not known.
+/// Each zone is reported as it was at one moment, without waiting for I/O. A zone in doubt is
+/// reported as read-only, which has no write pointer: writes to it fail until a command puts it
+/// right.
 pub(crate) fn report_zones(
     device: &Device,
     sector: Sector,
@@ -58,14 +59,14 @@ pub(crate) fn report_zones(
                 capacity: geometry.zone_capacity(),
                 write_pointer,
             },
-            Snapshot::InDoubt => {
-                pr_err!(
-                    "zloop{}: zone {}: no report, the write pointer is in doubt\n",
-                    device.id,
-                    no
-                );
-                return Err(EIO);
-            }
+            Snapshot::InDoubt => ZoneDescriptor {
+                zone_type: ZoneType::SequentialWriteRequired,
+                condition: Condition::ReadOnly.into(),
+                start,
+                len: geometry.zone_size(),
+                capacity: geometry.zone_capacity(),
+                write_pointer: Sector::MAX,
+            },
         };
 
         report.add(&descriptor)?;

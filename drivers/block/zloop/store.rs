@@ -33,6 +33,7 @@ use crate::{
     path::Path,
 };
 use kernel::{
+    page::PAGE_SIZE,
     prelude::*,
     sync::Arc, //
 };
@@ -46,13 +47,35 @@ pub(crate) struct BlockGeometry {
     pub(crate) dma_alignment: u32,
 }
 
-/// What there is in the directory.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// A new device. `made_directory`: the directory as well.
-    New { made_directory: bool },
-    /// An existing device.
-    Existing,
+/// A directory that was made; it is removed when this is dropped, unless it is to be kept.
+struct MadeDirectory<'a> {
+    id: u32,
+    path: &'a Path,
+    keep: bool,
+}
+
+impl<'a> MadeDirectory<'a> {
+    fn new(id: u32, path: &'a Path) -> Result<Self> {
+        Directory::create(path, 0o700).inspect_err(|error| {
+            complain(id, path, "cannot be made", *error);
+        })?;
+        Ok(Self {
+            id,
+            path,
+            keep: false,
+        })
+    }
+}
+
+impl Drop for MadeDirectory<'_> {
+    fn drop(&mut self) {
+        if self.keep {
+            return;
+        }
+        if let Err(error) = Directory::remove(self.path) {
+            complain(self.id, self.path, "cannot be removed", error);
+        }
+    }
 }
 
 /// What [`Store::examine`] sees in the directory.
@@ -91,14 +114,17 @@ impl Found {
 /// The directory of a device that is being added.
 pub(crate) struct Store<'a> {
     id: u32,
-    path: &'a Path,
-    pub(crate) directory: Arc<Directory>,
+    directory: Arc<Directory>,
     geometry: Geometry,
     direct: bool,
-    origin: Origin,
-    /// Number of zone files that were made.
+    /// Whether there were zone files before.
+    existing: bool,
+    /// Number of zone files that were made and are not kept yet.
     made_zones: ZoneNo,
+    /// Whether the geometry file was.
     made_record: bool,
+    /// Dropped last, when the directory is empty again.
+    made_directory: Option<MadeDirectory<'a>>,
 }
 
 impl<'a> Store<'a> {
@@ -106,28 +132,32 @@ impl<'a> Store<'a> {
     /// adds the device: `path` is looked up with its root, working directory and credentials.
     pub(crate) fn open(id: u32, path: &'a Path, geometry: Geometry, direct: bool) -> Result<Self> {
         let (directory, made_directory) = match Directory::open(path) {
-            Ok(directory) => (directory, false),
-            Err(error) if error == ENOENT => Directory::create(path, 0o700)
-                .and_then(|()| Directory::open(path))
-                .map(|directory| (directory, true))
-                .inspect_err(|error| complain(id, path, "cannot be made", *error))?,
-            Err(error) => {
-                complain(id, path, "cannot be opened", error);
-                return Err(error);
-            }
-        };
+            Err(error) if error == ENOENT => {
+                let made = MadeDirectory::new(id, path)?;
 
-        // From here on dropping the store removes a directory that was made.
+                (Directory::open(path), Some(made))
+            }
+            result => (result, None),
+        };
+        let directory = directory.inspect_err(|error| {
+            complain(id, path, "cannot be opened", *error);
+        })?;
+
         Ok(Self {
             id,
-            path,
             directory: Arc::new(directory, GFP_KERNEL)?,
             geometry,
             direct,
-            origin: Origin::New { made_directory },
+            existing: false,
             made_zones: 0,
             made_record: false,
+            made_directory,
         })
+    }
+
+    /// The directory.
+    pub(crate) fn directory(&self) -> &Arc<Directory> {
+        &self.directory
     }
 
     /// Looks what is in the directory. `EINVAL` if it is a device other than the one asked for.
@@ -165,13 +195,13 @@ impl<'a> Store<'a> {
             refuse(self.id, no, OpenError::NotRegular);
             return Err(EINVAL);
         }
-        self.origin = Origin::Existing;
+        self.existing = true;
         Ok(())
     }
 
     /// Whether the device exists already.
     pub(crate) fn is_existing(&self) -> bool {
-        self.origin == Origin::Existing
+        self.existing
     }
 
     /// Compares the stored geometry with the one asked for.
@@ -184,9 +214,13 @@ impl<'a> Store<'a> {
         let len = file.read_at(&mut buf, 0)?;
         let stored = match Geometry::decode(buf.get(..len).unwrap_or(&[])) {
             // A longer file than any that was written is not understood either.
-            Ok(stored) if file.size() == len as u64 => stored,
-            _ => {
-                pr_err!("zloop{}: the geometry file is damaged\n", self.id);
+            Ok(stored) => stored,
+            Err(error) => {
+                pr_err!(
+                    "zloop{}: the geometry file is damaged: {}\n",
+                    self.id,
+                    core::format_args!("{error}")
+                );
                 return Err(EINVAL);
             }
         };
@@ -306,20 +340,30 @@ impl<'a> Store<'a> {
 
     /// Makes the directory durable if anything was made in it.
     pub(crate) fn sync(&self) -> Result {
+        if let Some(made) = &self.made_directory {
+            sync_directory(&Directory::open(made.path.parent())?)?;
+        }
         if self.is_existing() && !self.made_record {
             return Ok(());
         }
-        match self.directory.sync() {
-            // The file system has nothing to sync.
-            Err(error) if error == EINVAL => Ok(()),
-            result => result,
-        }
+        sync_directory(&self.directory)
     }
 
     /// Keeps what was made.
     pub(crate) fn keep(mut self) {
-        self.origin = Origin::Existing;
+        self.made_zones = 0;
         self.made_record = false;
+        if let Some(made) = &mut self.made_directory {
+            made.keep = true;
+        }
+    }
+}
+
+/// Makes a directory durable, as far as its file system has a notion of that.
+fn sync_directory(directory: &Directory) -> Result {
+    match directory.sync() {
+        Err(error) if error == EINVAL => Ok(()),
+        result => result,
     }
 }
 
@@ -329,17 +373,8 @@ impl Drop for Store<'_> {
         if self.made_record {
             self.remove_file(GEOMETRY_FILE);
         }
-        let Origin::New { made_directory } = self.origin else {
-            return;
-        };
-
         for no in (0..self.made_zones).rev() {
             self.remove_file(self.geometry.zone_file(no).name().as_cstr());
-        }
-        if made_directory {
-            if let Err(error) = Directory::remove(self.path) {
-                complain(self.id, self.path, "cannot be removed", error);
-            }
         }
     }
 }
@@ -386,23 +421,28 @@ pub(crate) fn block_geometry(facts: &DioFacts) -> BlockGeometry {
     const SECTOR: u32 = 512;
     const MAX_BLOCK: u32 = 4096;
     let is_block = |size: u32| size.is_power_of_two() && (SECTOR..=MAX_BLOCK).contains(&size);
-    let (block_size, dma_alignment) = match (&facts.statx, &facts.bdev) {
-        (Some(align), _) if align.mem != 0 => (align.offset, align.mem - 1),
-        (_, Some(limits)) => (limits.physical_block_size, limits.dma_alignment_mask),
-        _ => (SECTOR, SECTOR - 1),
+    let (least, block_size, dma_alignment) = match (&facts.statx, &facts.bdev) {
+        (Some(align), _) if align.mem != 0 => (align.offset, align.offset, align.mem - 1),
+        (_, Some(limits)) => (
+            SECTOR,
+            limits.physical_block_size,
+            limits.dma_alignment_mask,
+        ),
+        _ => (SECTOR, SECTOR, SECTOR - 1),
     };
-    let block_size = if is_block(facts.fs_block_size) {
+    let preferred = if is_block(facts.fs_block_size) && facts.fs_block_size >= least {
         facts.fs_block_size
     } else {
         block_size
     };
 
     BlockGeometry {
-        block_size: if is_block(block_size) {
-            block_size
+        block_size: if is_block(preferred) {
+            preferred
         } else {
             MAX_BLOCK
         },
-        dma_alignment: dma_alignment.clamp(SECTOR - 1, MAX_BLOCK - 1),
+        // CAST: The size of a page fits.
+        dma_alignment: dma_alignment.clamp(SECTOR - 1, (PAGE_SIZE - 1) as u32),
     }
 }

@@ -54,7 +54,7 @@ kernel::sync::global_lock! {
         registry::Registry::new();
 }
 
-#[pin_data]
+#[pin_data(PinnedDrop)]
 struct ZloopModule {
     #[pin]
     _control: MiscDeviceRegistration<control::Control>,
@@ -70,5 +70,12 @@ impl kernel::InPlaceModule for ZloopModule {
                 name: c"zloop-control",
             }),
         })
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for ZloopModule {
+    fn drop(self: Pin<&mut Self>) {
+        abstractions::module::wait_for_stragglers();
     }
 }

@@ -40,6 +40,7 @@ use crate::{
         },
         write_pointer::{
             Reject,
+            SizeError,
             WritePointer, //
         },
         Sector,
@@ -140,6 +141,8 @@ pub(crate) enum Refusal {
     NoOpenZone,
     /// The file could not be changed, or its size could not be found out after that.
     File(Error),
+    /// The size of the file cannot be that of a zone.
+    Size(SizeError),
     /// A conventional zone has no write pointer.
     Conventional,
     /// The device is being removed.
@@ -164,6 +167,7 @@ impl Display for Refusal {
             Refusal::Command(refused) => refused.fmt(f),
             Refusal::NoOpenZone => f.write_str("the limit of open zones is reached"),
             Refusal::File(error) => write!(f, "zone file: error {}", error.to_errno()),
+            Refusal::Size(error) => error.fmt(f),
             Refusal::Conventional => f.write_str("the zone is conventional"),
             Refusal::Removed => f.write_str("the device is being removed"),
         }
@@ -414,32 +418,26 @@ impl Zone {
         let mut state = self.state.lock();
         let seq = state.sequential()?;
         let outcome = match size {
-            Err(error) => {
-                pr_err!(
-                    "zloop{}: zone {}: cannot get the size of the zone file: error {}\n",
-                    device.id,
-                    self.no,
-                    error.to_errno()
-                );
-                Err(Refusal::File(error))
-            }
+            Err(error) => Err(Refusal::File(error)),
             Ok(size) => seq
                 .wp
                 .resync(size, device.config.block_size)
-                .map_err(|error| {
-                    pr_err!(
-                        "zloop{}: zone {}: {}\n",
-                        device.id,
-                        self.no,
-                        core::format_args!("{error}")
-                    );
-                    Refusal::File(EIO)
-                }),
+                .map_err(Refusal::Size),
         };
 
         seq.health = match outcome {
             Ok(()) => Health::Good,
-            Err(_) => Health::InDoubt,
+            Err(refusal) => {
+                if device.error_log.allow() {
+                    pr_err!(
+                        "zloop{}: zone {}: the write pointer is in doubt: {}\n",
+                        device.id,
+                        self.no,
+                        core::format_args!("{refusal}")
+                    );
+                }
+                Health::InDoubt
+            }
         };
         seq.cache.flushed = seq.cache.flushed.min(seq.wp.offset());
         if seq.wp.is_full() {
@@ -473,19 +471,18 @@ impl Zone {
         }
     }
 
-    /// Takes the zone up for a flush: returns its file, to be made durable as it is now or later.
-    pub(crate) fn begin_flush(&self) -> Option<BackingFile> {
+    /// Takes the zone up for a flush, which makes its file durable as it is now or later.
+    pub(crate) fn begin_flush(&self) {
         let mut state = self.state.lock();
 
         state.dirty = false;
         if let Ok(seq) = state.sequential() {
             seq.cache.flushing = Some(seq.wp.offset());
         }
-        state.file.clone()
     }
 
-    /// Notes that what [`Zone::begin_flush`] returned is durable. Returns the write pointer up to
-    /// which the data is, in sectors from the start of the zone, unless a reset came between.
+    /// Notes that the zone is durable as it was at [`Zone::begin_flush`]. Returns its write pointer
+    /// of then, in sectors from the start of the zone, unless a reset came between.
     pub(crate) fn end_flush(&self) -> Option<Sector> {
         let mut state = self.state.lock();
         let cache = &mut state.sequential().ok()?.cache;

@@ -4,6 +4,7 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
+use super::ffi;
 use kernel::{
     bindings,
     module::{
@@ -13,10 +14,17 @@ use kernel::{
     prelude::*, //
 };
 
+/// Waits for tasks that were preempted in the code of a module that is being unloaded: those that
+/// have just dropped the last [`ModuleRef`] and are on their way out, for example. May sleep.
+pub(crate) fn wait_for_stragglers() {
+    // SAFETY: The function has no requirements beyond process context.
+    unsafe { ffi::zloop_synchronize_rcu_tasks() };
+}
+
 /// A reference that keeps a module from being unloaded.
 ///
-/// Code of the module that drops the last one must be on its way out of the module: nothing keeps
-/// the code in memory from then on.
+/// Code of the module may drop the last one if it leaves the module without sleeping then, and the
+/// module calls [`wait_for_stragglers`] when it is unloaded.
 ///
 /// # Invariants
 ///

