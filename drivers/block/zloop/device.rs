@@ -38,10 +38,8 @@ use crate::{
         Sector,
         ZoneNo, //
     },
-    zone::{
-        Refusal,
-        Zone, //
-    },
+    refusal::Refusal,
+    zone::Zone, //
 };
 use kernel::{
     new_spinlock,

@@ -9,8 +9,8 @@
 //! - [`abstractions`]: kernel interfaces made safe. All unsafe code is in there, except for the
 //!   initialisation of [`REGISTRY`] below.
 //! - the rest: the driver. [`control`] takes commands, [`add`] makes devices of directories
-//!   ([`store`]), [`registry`] knows and removes them, [`commands`] handles their requests,
-//!   [`zone`] knows the rules of who may change what.
+//!   ([`store`]), [`registry`] knows and removes them, [`commands`] and [`transfer`] handle their
+//!   requests, [`zone`] knows the rules of who may change what.
 //!
 //! See Documentation/admin-guide/blockdev/zoned_loop.rst for how to use it and
 //! Documentation/architecture.rst for how it works.
@@ -34,9 +34,11 @@ mod flush;
 #[expect(dead_code)]
 mod model;
 mod path;
+mod refusal;
 mod registry;
 mod report;
 mod store;
+mod transfer;
 mod zone;
 
 module! {

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Moving the data of reads, writes and appends between requests and zone files.
+//!
+//! A file may move less than it was asked to. That is no answer yet: the rest is tried again, and
+//! the next attempt says why. What is beyond the end of a file, and only that, reads as zeros.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    abstractions::{
+        block::{
+            request::Op,
+            request_io::Direction,
+            status::Status, //
+        },
+        fs::BackingFile, //
+    },
+    commands::{
+        end,
+        finish,
+        is_conventional,
+        leave,
+        log_failure,
+        zone_of,
+        Request,
+        Stage, //
+    },
+    model::Sector,
+    refusal::Refusal,
+    zone::{
+        ReadFrom,
+        Zone, //
+    }, //
+};
+use kernel::{
+    block::SECTOR_SHIFT,
+    prelude::*, //
+};
+
+/// How often an I/O that moved nothing is tried again: a read may race with the growth of the
+/// file, after which it finds something.
+const MAX_RETRIES: u32 = 8;
+
+/// How far the data of a request has come.
+#[derive(Clone, Copy)]
+pub(crate) struct Progress {
+    /// Where the data goes or comes from, from the start of the zone. For a write to a sequential
+    /// zone, where it was admitted.
+    start: Sector,
+    /// Bytes moved so far.
+    done: u32,
+    /// Attempts that moved nothing.
+    retries: u32,
+}
+
+impl Progress {
+    fn new(start: Sector) -> Self {
+        Self {
+            start,
+            done: 0,
+            retries: 0,
+        }
+    }
+
+    /// Byte in the file at which the rest begins.
+    fn pos(&self) -> u64 {
+        (self.start << SECTOR_SHIFT) + u64::from(self.done)
+    }
+
+    /// Whether all is done after an attempt with this result.
+    pub(crate) fn completes(&self, rq: &Request, result: &Result<u32>) -> bool {
+        matches!(result, Ok(bytes) if self.done + bytes == rq.len_bytes())
+    }
+}
+
+/// Moves the rest of the data, all but the first `done` bytes.
+fn transfer(mut rq: Request, file: BackingFile, direction: Direction, progress: Progress) {
+    let caching = rq.device().config.caching;
+
+    rq.command_mut().stage = Stage::Moving(progress);
+    rq.submit(file, direction, caching, progress.pos(), progress.done);
+}
+
+/// Begins a read. May sleep.
+pub(crate) fn read(mut rq: Request) {
+    let start = rq.device().geometry.offset_in_zone(rq.sector());
+    let source = match zone_of(&rq) {
+        Some(zone) => zone.read_from(start),
+        None => return rq.end(Status::IO_ERROR),
+    };
+
+    match source {
+        Ok(ReadFrom::File(file)) => transfer(rq, file, Direction::Read, Progress::new(start)),
+        Ok(ReadFrom::Nowhere) => {
+            rq.zero_from(0);
+            rq.end(Status::OK);
+        }
+        Err(refusal) => end(rq, Err(refusal)),
+    }
+}
+
+/// Begins a write to a conventional zone; any number of them go on at a time. May sleep.
+pub(crate) fn write_conventional(rq: Request) {
+    let start = rq.device().geometry.offset_in_zone(rq.sector());
+    let file = match zone_of(&rq) {
+        Some(zone) => zone.data_file(),
+        None => return rq.end(Status::IO_ERROR),
+    };
+
+    match file {
+        Ok(file) => transfer(rq, file, Direction::Write, Progress::new(start)),
+        Err(refusal) => end(rq, Err(refusal)),
+    }
+}
+
+/// Begins a write or an append to the sequential zone whose turn the request has. May sleep.
+pub(crate) fn write_sequential(rq: Request) {
+    let device = rq.device();
+    let at = match rq.op() {
+        Op::ZoneAppend => None,
+        _ => Some(device.geometry.offset_in_zone(rq.sector())),
+    };
+    let admission = match zone_of(&rq) {
+        Some(zone) => zone.admit_write(device, at, Sector::from(rq.sectors())),
+        None => return rq.end(Status::IO_ERROR),
+    };
+
+    match admission {
+        Ok(admission) => {
+            let progress = Progress::new(admission.start);
+
+            transfer(rq, admission.file, Direction::Write, progress);
+        }
+        Err(refusal) => finish(rq, Err(refusal)),
+    }
+}
+
+/// Goes on after an attempt to move the data. Sleeps unless the attempt
+/// [completed](Progress::completes) it.
+pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>) {
+    match result {
+        Ok(0) => progress.retries += 1,
+        Ok(bytes) => progress.done += bytes,
+        Err(error) => return settle(rq, progress.start, Err(error)),
+    }
+    if progress.done == rq.len_bytes() {
+        return settle(rq, progress.start, Ok(()));
+    }
+
+    let direction = match rq.op() {
+        Op::Read => Direction::Read,
+        _ => Direction::Write,
+    };
+    let Some(Ok(file)) = zone_of(&rq).map(Zone::data_file) else {
+        return settle(rq, progress.start, Err(EIO));
+    };
+
+    if direction == Direction::Read && file.size() <= progress.pos() {
+        rq.zero_from(progress.done);
+        settle(rq, progress.start, Ok(()));
+    } else if progress.retries > MAX_RETRIES {
+        settle(rq, progress.start, Err(EIO));
+    } else {
+        transfer(rq, file, direction, progress);
+    }
+}
+
+/// Brings the zone's state in line with what became of the request's data, and ends the request.
+fn settle(mut rq: Request, start: Sector, result: Result) {
+    let outcome = result.map_err(Refusal::File);
+    let Some(zone) = zone_of(&rq) else {
+        return rq.end(Status::IO_ERROR);
+    };
+
+    if rq.op() == Op::Read {
+        return end(rq, outcome);
+    }
+    if is_conventional(&rq) {
+        zone.mark_dirty(rq.device());
+        return end(rq, outcome);
+    }
+    if outcome.is_err() {
+        // What became of the file is not known. If it cannot be found out the zone says so itself.
+        let _ = zone.resync(rq.device());
+        return finish(rq, outcome);
+    }
+    if let Err(refusal) = zone.commit_write(rq.device(), start, Sector::from(rq.sectors())) {
+        // Nobody moves the write pointer of a zone whose turn another one has. Should it happen,
+        // the file decides, in a context that may sleep.
+        log_failure(&rq, zone.no, refusal);
+        rq.command_mut().stage = Stage::Moved(Progress::new(start), Err(EIO));
+        return rq.defer();
+    }
+
+    let sector = rq.device().geometry.zone_start(zone.no) + start;
+
+    leave(zone);
+    if rq.op() == Op::ZoneAppend {
+        rq.set_sector(sector);
+    }
+    rq.end(Status::OK);
+}
