@@ -98,9 +98,9 @@ impl<T: Operations> NewDisk<T> {
         unsafe {
             (*disk).private_data = data.into_foreign();
         }
-        // SAFETY: A disk that was allocated is not null.
         // INVARIANT: The disk was not added, and its data has just been set.
         let this = Self {
+            // SAFETY: A disk that was allocated is not null.
             disk: unsafe { NonNull::new_unchecked(disk) },
             _driver: core::marker::PhantomData,
         };

@@ -114,7 +114,7 @@ impl<T: Operations> Request<T> {
 
         if result != QUEUED {
             // SAFETY: The I/O is over and was not queued, so nobody else completes it.
-            unsafe { io_complete::<T>(kiocb, result as kernel::ffi::c_long) };
+            unsafe { io_complete::<T>(kiocb, result) };
         }
         // SAFETY: This is the submission's reference, and it is not used any more.
         unsafe { put_io::<T>(rq) };
@@ -199,7 +199,7 @@ unsafe extern "C" fn io_complete<T: Operations>(
         unsafe { ffi::kiocb_end_write(kiocb) };
     }
     // SAFETY: The submission does not touch the result; whoever drops the last reference reads it.
-    unsafe { *(*pdu).result.get() = result as isize };
+    unsafe { *(*pdu).result.get() = result };
     // SAFETY: This is the completion's reference, and it is not used any more.
     unsafe { put_io::<T>(rq) };
 }
