@@ -29,3 +29,11 @@ module: ## build build/zloop.ko for the test kernel, or for KDIR=/path/to/kernel
 .PHONY: modules_install
 modules_install: module ## install it under INSTALL_MOD_PATH and run depmod
 	@$(tools)/module-install $(module_dir)
+
+.PHONY: peer
+peer: ## build the kernel's own C driver as build/peer/zloop.ko (use with MODULE=)
+	@env -u KDIR $(tools)/peer
+
+.PHONY: shell
+shell: module ## a prompt in a VM of the test kernel, with the module loaded
+	@$(tools)/vm --results $(build)/results/shell --shell
