@@ -32,7 +32,10 @@ use crate::{
         ZoneNo, //
     },
     path::Path,
-    registry::Reservation,
+    registry::{
+        self,
+        Reservation, //
+    },
     store::{
         self,
         BlockGeometry,
@@ -54,7 +57,8 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         pr_err!("add: {}\n", core::format_args!("{error}"));
         EINVAL
     })?;
-    let mut reservation = Reservation::new(options.id)?;
+    // Outlives the store, which may have files to remove.
+    let reservation = Arc::new(Reservation::new(options.id)?, GFP_KERNEL)?;
     let id = reservation.id();
     let path = Path::of_device(options.base_dir, id)?;
     let mut store = Store::open(id, &path, geometry, !options.buffered_io)?;
@@ -94,7 +98,7 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     };
     let device = Arc::pin_init(
         Device::new(
-            id,
+            reservation.clone(),
             geometry,
             config,
             zones,
@@ -123,7 +127,7 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     let disk = disk.add()?;
 
     store.keep();
-    reservation.fill(disk);
+    registry::publish(id, disk);
     pr_info!(
         "zloop{}: {} {} zones of {} MiB, {} B blocks, {} zone append\n",
         id,

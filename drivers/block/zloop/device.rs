@@ -6,8 +6,8 @@
 //!
 //! [`crate::add`] makes a device from its directory; the disk owns it from then on. When the
 //! device is removed the disk goes first, which waits for its requests, then
-//! [`Device::shut_down`] closes the zone files. The rest stays until the last descriptor of the
-//! disk is closed.
+//! [`Device::shut_down`] closes the zone files. The rest, and the id, stays until the last
+//! descriptor of the disk is closed.
 
 #![forbid(unsafe_code)]
 
@@ -39,13 +39,17 @@ use crate::{
         ZoneNo, //
     },
     refusal::Refusal,
+    registry::Reservation,
     zone::Zone, //
 };
 use kernel::{
     new_spinlock,
     prelude::*,
     str::CString,
-    sync::SpinLock, //
+    sync::{
+        Arc,
+        SpinLock, //
+    }, //
 };
 
 /// Choices of the one who added the device, other than its geometry.
@@ -84,19 +88,22 @@ pub(crate) struct Device {
     /// Keeps failing I/O from flooding the log.
     #[pin]
     pub(crate) error_log: RateLimit,
+    /// The id. Its destructor takes the registry's lock.
+    reservation: Arc<Reservation>,
     _module: ModuleRef,
 }
 
 impl Device {
-    /// Makes a device of zones that are open. `max_active` is the most requests in flight.
+    /// Makes a device of zones that are open, which keeps its id until it is dropped. `max_active` is the most requests in flight.
     pub(crate) fn new(
-        id: u32,
+        reservation: Arc<Reservation>,
         geometry: Geometry,
         config: Config,
         zones: PinnedSlice<Zone>,
         max_open_zones: u32,
         max_active: u32,
     ) -> Result<impl PinInit<Self, Error>> {
+        let id = reservation.id();
         let module = ModuleRef::get::<crate::LocalModule>()?;
         let name = CString::try_from_fmt(fmt!("zloop{id}"))?;
         let queue = OwnedQueue::new(&name, max_active)?;
@@ -115,6 +122,7 @@ impl Device {
             dirty <- new_spinlock!(dirty, "Device::dirty"),
             flush <- flush,
             error_log <- RateLimit::new(c"zloop"),
+            reservation,
             _module: module,
         }? Error))
     }
@@ -189,6 +197,7 @@ impl Device {
         for zone in self.zones.iter() {
             drop(zone.take_file());
         }
+        self.reservation.release_directory();
         fs::flush_closes();
     }
 }

@@ -2,9 +2,9 @@
 
 //! The devices that there are, by id.
 //!
-//! An id and the directory that goes with it are taken from the moment an `add` asks for them
-//! until a `remove` has closed the last zone file. [`REGISTRY`] is the outermost lock; it is not
-//! held while files are opened or a disk goes.
+//! An id is taken from the moment an `add` asks for it until the last descriptor of the device is
+//! closed, and the directory until its files are. [`REGISTRY`] is the outermost lock; it is not held
+//! while files are opened or a disk goes.
 
 #![forbid(unsafe_code)]
 
@@ -14,14 +14,19 @@ use crate::{
             Claim,
             Disk, //
         },
-        fs::Directory, //
+        fs::Directory,
+        task, //
     },
     commands::Driver,
     REGISTRY, //
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
 };
 
 /// All devices, in ascending order of their ids.
@@ -88,15 +93,28 @@ impl Registry {
     }
 }
 
-/// An id that nobody else gets; free again when dropped, unless filled.
+/// An id that nobody else gets; free again when dropped. The device keeps it.
 pub(crate) struct Reservation {
     id: u32,
-    filled: bool,
 }
 
+/// How long an `add` waits, in steps of [`GRACE_STEP`], for a device that is being removed to let
+/// go of the id: udev may be looking at it.
+const GRACE_STEPS: u32 = 20;
+const GRACE_STEP: Delta = Delta::from_millis(100);
+
 impl Reservation {
-    /// Takes `id`, or the lowest free one. `EEXIST` if it is taken.
+    /// Takes `id`, or the lowest free one. `EEXIST` if it is taken. May sleep.
     pub(crate) fn new(id: Option<u32>) -> Result<Self> {
+        if let Some(id) = id {
+            for _ in 0..GRACE_STEPS {
+                if !is_on_its_way_out(id) || task::fatal_signal_pending() {
+                    break;
+                }
+                fsleep(GRACE_STEP);
+            }
+        }
+
         let mut registry = REGISTRY.lock();
         let id = id.unwrap_or_else(|| registry.lowest_free());
 
@@ -121,7 +139,7 @@ impl Reservation {
                     .entries
                     .insert_within_capacity(at, entry)
                     .map_err(|_| ENOMEM)?;
-                Ok(Self { id, filled: false })
+                Ok(Self { id })
             }
         }
     }
@@ -131,7 +149,7 @@ impl Reservation {
     }
 
     /// Takes the directory, too. `EBUSY` if another device has it, by whatever path.
-    pub(crate) fn claim_directory(&mut self, directory: Arc<Directory>) -> Result {
+    pub(crate) fn claim_directory(&self, directory: Arc<Directory>) -> Result {
         let mut registry = REGISTRY.lock();
 
         for entry in &registry.entries {
@@ -154,23 +172,39 @@ impl Reservation {
         Ok(())
     }
 
-    /// Completes the entry: the device can be removed from now on.
-    pub(crate) fn fill(mut self, disk: Disk<Driver>) {
-        if let Some(entry) = REGISTRY.lock().entry(self.id) {
-            entry.state = State::Live(disk);
-        }
-        self.filled = true;
+    /// Lets go of the directory.
+    pub(crate) fn release_directory(&self) {
+        let directory = REGISTRY
+            .lock()
+            .entry(self.id)
+            .and_then(|entry| entry.directory.take());
+
+        // Closes it, which is better done without the lock.
+        drop(directory);
     }
 }
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        if !self.filled {
-            let entry = REGISTRY.lock().forget(self.id);
+        let entry = REGISTRY.lock().forget(self.id);
 
-            // Closes the directory, which is better done without the lock.
-            drop(entry);
-        }
+        // Closes the directory, which is better done without the lock.
+        drop(entry);
+    }
+}
+
+/// Whether a device is being removed, or is removed and still open.
+fn is_on_its_way_out(id: u32) -> bool {
+    REGISTRY
+        .lock()
+        .entry(id)
+        .is_some_and(|entry| matches!(entry.state, State::Removing))
+}
+
+/// Makes a device known that is complete: it can be removed from now on.
+pub(crate) fn publish(id: u32, disk: Disk<Driver>) {
+    if let Some(entry) = REGISTRY.lock().entry(id) {
+        entry.state = State::Live(disk);
     }
 }
 
@@ -223,9 +257,7 @@ fn finish_removal(id: u32, disk: Disk<Driver>, claim: Claim) {
     disk.remove();
     device.shut_down();
     drop(claim);
+    // The last one to use the device, which may be somebody who has it open, gives up the id.
     drop(device);
-    let entry = REGISTRY.lock().forget(id);
-
-    drop(entry);
     pr_info!("zloop{}: removed\n", id);
 }
