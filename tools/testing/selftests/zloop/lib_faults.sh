@@ -42,12 +42,10 @@ ext4_hole() {
 }
 ext4_work() { dm_swap "$EXT4DM" "$DM_TABLE"; }
 
-# Dirty pages of the whole system, in KiB; in REPLY.
+# Dirty pages of FILE, in KiB; in REPLY. Not /proc/meminfo: what is written to a loop device can be dirty again below.
 dirty_kib() {
-	local key value
-	while read -r key value _; do
-		[ "$key" != Dirty: ] || REPLY=$value
-	done < /proc/meminfo
+	REPLY=$(fincore -n -r -b -o DIRTY "$1") || fail "fincore cannot tell what is dirty"
+	REPLY=$((REPLY / 1024))
 }
 
 # Keeps the kernel from writing dirty pages by itself; restored by the exit of the case's subshell.

@@ -129,6 +129,7 @@ t_id_while_creating() {
 	kill -0 "$pid" 2> /dev/null || fail "add ended too early for this test"
 	kill -KILL "$pid"
 	wait "$pid" 2> /dev/null
+	expect "files left" "" "$(find "$BDIR" -mindepth 1 ! -path "$BDIR/0")"
 }
 
 tap_run t_enospc_inodes "ENOSPC half way through creation"

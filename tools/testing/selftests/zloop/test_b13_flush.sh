@@ -14,14 +14,14 @@ t_foreign_data() {
 	must sync
 	no_writeback
 	must dd if=/dev/zero of="$BDIR/foreign" bs=1M count=24 status=none
-	dirty_kib
+	dirty_kib "$BDIR/foreign"
 	before=$REPLY
 	((before > 20000)) || fail "only $before KiB dirty: this test does not work here"
 	steps "$DEV" <<-END
 	write z1 4k = ok
 	fsync = ok
 	END
-	dirty_kib
+	dirty_kib "$BDIR/foreign"
 	diag "dirty before $before KiB, after the flush $REPLY KiB"
 	((REPLY > before - 4000)) || fail "the flush wrote $((before - REPLY)) KiB of foreign data"
 }

@@ -67,6 +67,15 @@ t_log_prefix() {
 	fi
 }
 
+# A comma in base_dir is written as "\,".
+t_comma_in_base_dir() {
+	backing_tmpfs
+	mkdir -p "$BDIR/a,b/0"
+	undo dev 0
+	ctl_expect ok "add id=0,capacity_mb=8,zone_size_mb=4,conv_zones=1,base_dir=$BDIR/a\\,b"
+	[ -f "$BDIR/a,b/0/seq-000001" ] || fail "the zone files are elsewhere: $(find "$BDIR")"
+}
+
 # CAP_SYS_ADMIN of the writer, whoever opened the descriptor.
 t_capability() {
 	backing_tmpfs
@@ -92,6 +101,7 @@ tap_run t_default_conv_zones "default conv_zones on devices of few zones"
 tap_run t_queue_depth "queue_depth that overflows"
 tap_run t_full_wp "write pointer of a full zone"
 tap_run t_log_prefix "prefix of kernel messages"
+tap_run t_comma_in_base_dir "a comma in base_dir"
 tap_run t_capability "a control descriptor inherited by an unprivileged process"
 tap_run t_rescuer "the workqueue makes progress without memory"
 tap_end

@@ -114,19 +114,22 @@ t_overlay_lower() {
 	expect "the lower layer's file" 65536 "$(stat -c %s "${BDIR%/ovl}"/mnt*/lower/0/seq-000001)"
 }
 
-# The root share of a virtual machine.
-t_9p() {
-	local dir
-	dir=$(awk '$3 == "9p" && $4 ~ /(^|,)rw/ { print $2 }' /proc/self/mounts | while read -r m; do
-		d=$m/${m:+var/tmp}
-		[ -d "$d" ] || d=$m
-		[ -w "$d" ] && { echo "$d"; break; }
-	done)
-	[ -n "$dir" ] || skip "no writable 9p mount"
-	BDIR=$(mktemp -d "$dir/zloop-test.XXXXXX" 2> /dev/null) || skip "no writable 9p mount"
+# A file system of the host, as a virtual machine has it.
+shared_fs() {
+	local dir type opts
+	while read -r _ dir type opts _; do
+		[[ $type == "$1" && ,$opts, == *,rw,* ]] || continue
+		for dir in "$dir/var/tmp" "$dir"; do
+			BDIR=$(mktemp -d "$dir/zloop-test.XXXXXX" 2> /dev/null) && break 2
+		done
+	done < /proc/self/mounts
+	[ -n "${BDIR:-}" ] || skip "no writable $1 mount"
 	trap 'rm -rf --one-file-system "$BDIR"' EXIT
 	direct_or_refusal
 }
+
+t_9p() { shared_fs 9p; }
+t_virtiofs() { shared_fs virtiofs; }
 
 # No direct I/O at all.
 t_ramfs() {
@@ -163,6 +166,7 @@ tap_run t_overlay_tmpfs "overlayfs on tmpfs"
 tap_run t_overlay_ext4 "overlayfs on ext4"
 tap_run t_overlay_lower "overlayfs, zone files of the lower layer"
 tap_run t_9p "9p"
+tap_run t_virtiofs "virtiofs"
 tap_run t_ramfs "ramfs"
 tap_run t_nested "a device in the conventional zone of another"
 tap_end

@@ -118,7 +118,7 @@ foreign() {
 	must sync
 	no_writeback
 	must dd if=/dev/zero of="$BDIR/foreign" bs=1M count=24 status=none
-	dirty_kib
+	dirty_kib "$BDIR/foreign"
 	before=$REPLY
 	((before > 20000)) || fail "only $before KiB dirty: this test does not work here"
 	steps "$DEV" <<-END
@@ -127,7 +127,7 @@ foreign() {
 	write z0 64k = ok
 	fsync = ok
 	END
-	dirty_kib
+	dirty_kib "$BDIR/foreign"
 	after=$REPLY
 	diag "dirty before $before KiB, after the flush $after KiB"
 	((after > before - 4000)) || fail "the flush wrote $((before - after)) KiB of foreign data"

@@ -49,6 +49,29 @@ t_ext4() { freeze ext4 ""; }
 t_ext4_buffered() { freeze ext4 buffered_io; }
 t_xfs() { freeze xfs ""; }
 
+# A write that takes longer than the request timeout is not failed: it ends when it ends.
+t_timeout() {
+	local pid
+	backing ext4
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1
+	[ -e /sys/block/zloop0/queue/io_timeout ] || skip "the driver has no timeout handler, so requests have none"
+	echo 300 > /sys/block/zloop0/queue/io_timeout
+	must fsfreeze -f "$BDIR"
+	undo thaw "$BDIR"
+	"$ZBDTOOL" script "$DEV" > "$ZL_T/out" <<< "write z1 64k = ok" &
+	pid=$!
+	undo pid "$pid"
+	sleep 3
+	kill -0 "$pid" 2> /dev/null || fail "the write ended while the file system was frozen: $(< "$ZL_T/out")"
+	must fsfreeze -u "$BDIR"
+	wait "$pid" || fail "$(< "$ZL_T/out")"
+	steps "$DEV" <<-END
+	report z1 = IMP_OPEN +64k
+	read z1 64k = ok
+	END
+	rm "$ZL_T/out"
+}
+
 # Finish and reset change the file: they wait, too.
 t_zone_management() {
 	local pid
@@ -75,5 +98,6 @@ t_zone_management() {
 tap_run t_ext4 "ext4"
 tap_run t_ext4_buffered "ext4, buffered_io"
 tap_run t_xfs "XFS"
+tap_run t_timeout "a write that waits longer than the request timeout"
 tap_run t_zone_management "finish and reset"
 tap_end

@@ -62,8 +62,8 @@ t_zone_capacity() {
 
 t_capacity() {
 	make_device
-	refused capacity_mb=64,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2 8 16
-	refused capacity_mb=28,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2 8 7
+	refused capacity_mb=64,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2 capacity_mb 32 64
+	refused capacity_mb=28,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2 capacity_mb 32 28
 	still_good
 }
 
@@ -208,7 +208,7 @@ t_two_devices() {
 	must umount "$BDIR/base/1"
 	# the same through links to the single files
 	ln "$BDIR"/0/* "$BDIR/base/1/"
-	ctl_expect EBUSY "add id=1,$O,base_dir=$BDIR/base"
+	ctl_expect EBUSY/EINVAL "add id=1,$O,base_dir=$BDIR/base"
 	[ ! -e /sys/block/zloop1 ] || fail "a second device on the same files exists"
 	# The refusals leave the first device as it was.
 	steps "$DEV" <<-END
