@@ -326,9 +326,11 @@ fn mutate(rng: &mut Rng, text: &mut Vec<u8>) {
             5 if at < text.len() => text[at] ^= 1 << rng.below(8),
             _ => (),
         }
-        // A flipped bit can make a slash.
-        for b in text.iter_mut().filter(|b| **b == b'/') {
-            *b = b'.';
+        // A flipped bit can make a slash, a deletion the parent directory.
+        for i in 0..text.len() {
+            if text[i] == b'/' || text[i..].starts_with(b"..") {
+                text[i] = b'_';
+            }
         }
     }
     if rng.below(200) == 0 {
@@ -412,4 +414,27 @@ pub fn kernel_log(since: &str, bad: bool) -> io::Result<bool> {
         println!("{line}");
     }
     Ok(!bad || lines.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_become_bytes() {
+        assert_eq!(unescape("add id=1"), b"add id=1");
+        assert_eq!(unescape(r"a\nb\t\0\\c\x41\,"), b"a\nb\t\0\\cA,");
+        assert_eq!(unescape("end\\"), b"end\\");
+    }
+
+    #[test]
+    fn mutations_never_leave_the_working_directory() {
+        let mut rng = Rng::new(7);
+        for _ in 0..20_000 {
+            let mut text = generate(&mut rng);
+            mutate(&mut rng, &mut text);
+            let text = String::from_utf8_lossy(&text).into_owned();
+            assert!(!text.contains("=/") && !text.contains(".."), "{text:?}");
+        }
+    }
 }

@@ -83,3 +83,31 @@ impl Rng {
         (self.next() % bound as u64) as usize
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pattern_is_found_only_where_it_was_made() {
+        let mut buf = Buffer::new(8192);
+        fill(buf.bytes_mut(), 3, 4096);
+        assert_eq!(mismatch(buf.bytes(), 3, 4096), None);
+        assert_eq!(mismatch(&buf.bytes()[512..], 3, 4096 + 512), None);
+        assert_eq!(mismatch(buf.bytes(), 3, 8192), Some(0));
+        assert_eq!(mismatch(buf.bytes(), 4, 4096), Some(0));
+        buf.bytes_mut()[5000] ^= 1;
+        assert_eq!(mismatch(buf.bytes(), 3, 4096), Some(5000));
+    }
+
+    #[test]
+    fn lost_data_never_looks_right() {
+        let zeros = Buffer::new(4096);
+        assert_eq!(mismatch(zeros.bytes(), 0, 0), Some(0));
+        assert_eq!(nonzero(zeros.bytes()), None);
+        let mut buf = Buffer::new(4096);
+        fill(buf.bytes_mut(), 0, 0);
+        assert_eq!(buf.bytes().as_ptr() as usize % 4096, 0);
+        assert!(buf.bytes().chunks_exact(8).all(|c| c != [0; 8]));
+    }
+}

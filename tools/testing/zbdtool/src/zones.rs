@@ -163,3 +163,74 @@ pub fn print_report(dev: &str, first: u32, count: Option<u32>, cached: bool) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(cond: u8, wp: u64) -> BlkZone {
+        BlkZone {
+            start: 8192,
+            len: 8192,
+            wp,
+            zone_type: 2,
+            cond,
+            capacity: 6144,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn sizes_are_printed_as_they_are_parsed() {
+        for bytes in [0, 1, 512, 1024, 4096, 1025, 3 << 20, 5 << 30, 2049 << 20] {
+            assert_eq!(parse_size(&size_text(bytes)), Some(bytes));
+        }
+        for bad in ["", "k", "4x", "-1", "1kk"] {
+            assert_eq!(parse_size(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_zone_is_printed_with_its_write_pointer() {
+        let table = [
+            (zone(0x1, 8192), "EMPTY"),
+            (zone(0x1, 8200), "EMPTY +4k"),
+            (zone(0x2, 8320), "IMP_OPEN +64k"),
+            (zone(0x3, 8192), "EXP_OPEN +0"),
+            (zone(0x4, 100), "CLOSED wp=100 before start"),
+            (zone(0xe, u64::MAX), "FULL"),
+        ];
+        for (zone, text) in table {
+            assert_eq!(zone_text(&zone), text);
+        }
+    }
+
+    #[test]
+    fn inconsistent_lines_are_found() {
+        let good = [
+            zone(0x1, 8192),
+            zone(0x2, 8200),
+            zone(0x3, 8192),
+            zone(0x4, 14335),
+            zone(0xe, 14336),
+            zone(0xe, 16384),
+        ];
+        for zone in good {
+            assert_eq!(inconsistency(&zone), None, "{zone:?}");
+        }
+        let bad = [
+            zone(0x0, 8192),
+            zone(0x1, 8200),
+            zone(0x2, 8192),
+            zone(0x2, 14336),
+            zone(0x3, 8191),
+            zone(0x4, 8192),
+            zone(0xe, u64::MAX),
+            zone(0xe, 8192),
+            zone(0x7, 8192),
+        ];
+        for zone in bad {
+            assert!(inconsistency(&zone).is_some(), "{zone:?}");
+        }
+    }
+}
