@@ -1,19 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The control device: tables of commands with the errno and log line expected, and a fuzzer.
+//! The control device: single commands, and tables of commands with the errno and log line expected.
 
-use crate::pattern::Rng;
+use crate::kernel_log::KernelLog;
 use crate::uapi::errno_name;
-use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufRead, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Instant;
 
 /// One write(2) to the control device: `ok` or the errno's name.
-fn command(control: &str, text: &[u8]) -> io::Result<String> {
+pub fn command(control: &str, text: &[u8]) -> io::Result<String> {
     let mut file = File::options().write(true).open(control)?;
     Ok(match file.write(text) {
         Ok(n) if n == text.len() => "ok".into(),
@@ -56,7 +53,7 @@ pub fn fault(control: &str, mapped: usize, text: &[u8]) -> io::Result<String> {
 }
 
 /// Names of the zloop disks that exist.
-fn disks() -> io::Result<Vec<String>> {
+pub fn disks() -> io::Result<Vec<String>> {
     let mut names = Vec::new();
     for entry in fs::read_dir("/sys/block")? {
         let name = entry?.file_name().to_string_lossy().into_owned();
@@ -72,7 +69,7 @@ fn disks() -> io::Result<Vec<String>> {
 }
 
 /// Removes the disks that `before` does not have, and the zone files in `base/<id>`.
-fn remove_new(
+pub fn remove_new(
     control: &str,
     before: &[String],
     base: Option<&str>,
@@ -97,38 +94,6 @@ fn remove_new(
         }
     }
     Ok(Ok(()))
-}
-
-/// Reader of the kernel log from "now" on.
-struct KernelLog(File);
-
-impl KernelLog {
-    fn open() -> io::Result<Self> {
-        let mut file = File::options()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/kmsg")?;
-        file.seek(SeekFrom::End(0))?;
-        Ok(Self(file))
-    }
-
-    /// The messages since the last call.
-    fn lines(&mut self) -> Vec<String> {
-        let mut out = Vec::new();
-        let mut record = [0u8; 8192];
-        loop {
-            match self.0.read(&mut record) {
-                Ok(n) => {
-                    let text = String::from_utf8_lossy(&record[..n]).into_owned();
-                    let message = text.split_once(';').map_or("", |(_, m)| m);
-                    out.push(message.lines().next().unwrap_or("").to_string());
-                }
-                // Records were overwritten before they were read: go on with the oldest.
-                Err(e) if e.raw_os_error() == Some(libc::EPIPE) => (),
-                Err(_) => return out,
-            }
-        }
-    }
 }
 
 /// Resolves `\n \t \0 \\ \xHH`.
@@ -202,220 +167,6 @@ pub fn table(control: &str, base: Option<&str>, verbose: bool) -> io::Result<boo
     Ok(good)
 }
 
-const NAMES: &[&str] = &[
-    "id",
-    "capacity_mb",
-    "zone_size_mb",
-    "zone_capacity_mb",
-    "conv_zones",
-    "base_dir",
-    "nr_queues",
-    "queue_depth",
-    "buffered_io",
-    "zone_append",
-    "ordered_zone_append",
-    "discard_write_cache",
-    "max_open_zones",
-    "bogus",
-    "",
-];
-
-const VALUES: &[&str] = &[
-    "0",
-    "1",
-    "2",
-    "3",
-    "4",
-    "7",
-    "8",
-    "16",
-    "17",
-    "63",
-    "64",
-    "65",
-    "128",
-    "255",
-    "256",
-    "1023",
-    "1024",
-    "4096",
-    "10240",
-    "10241",
-    "16384",
-    "16385",
-    "65536",
-    "2147483647",
-    "2147483648",
-    "4294967295",
-    "4294967296",
-    "18446744073709551615",
-    "18446744073709551616",
-    "-1",
-    "-2",
-    "-2147483648",
-    "007",
-    "0x10",
-    "+5",
-    " 5",
-    "5 ",
-    "1e3",
-    "",
-    "99999999999999999999999",
-    "%s%n",
-    "1x",
-];
-
-const DIRS: &[&str] = &[
-    "b", "b", "b", "./b", "", ".", "missing", "b/", "b/0", "file", "b\\,c", "bb\x01",
-];
-
-/// A command that is often right.
-fn generate(rng: &mut Rng) -> Vec<u8> {
-    if rng.below(8) == 0 {
-        return format!("remove id={}", VALUES[rng.below(VALUES.len())]).into_bytes();
-    }
-    if rng.below(3) == 0 {
-        // Small and right in itself, so that the mutations of a good command are seen too.
-        return format!(
-            "add capacity_mb={},zone_size_mb={},conv_zones={},base_dir=b",
-            4 * (2 + rng.below(8)),
-            1 << rng.below(3),
-            rng.below(4)
-        )
-        .into_bytes();
-    }
-    let mut text = String::from("add ");
-    for i in 0..rng.below(9) {
-        if i > 0 {
-            text.push(if rng.below(20) == 0 { '\n' } else { ',' });
-        }
-        let name = NAMES[rng.below(NAMES.len())];
-        text.push_str(name);
-        let flag = matches!(
-            name,
-            "buffered_io" | "ordered_zone_append" | "discard_write_cache"
-        );
-        if !flag || rng.below(16) == 0 {
-            text.push('=');
-            let pool = if name == "base_dir" { DIRS } else { VALUES };
-            text.push_str(pool[rng.below(pool.len())]);
-        }
-    }
-    if rng.below(2) == 0 {
-        text.push_str(",base_dir=b");
-    }
-    text.into_bytes()
-}
-
-/// Changes a few bytes. No `/` is ever inserted: paths stay below the working directory.
-fn mutate(rng: &mut Rng, text: &mut Vec<u8>) {
-    const BYTES: &[u8] = b"\0\n\t ,,==0123456789-+xadir_%s\\\"'\xff\x80\x7f";
-    for _ in 0..1 + rng.below(4) {
-        let at = rng.below(text.len() + 1);
-        match rng.below(6) {
-            0 if at < text.len() => text[at] = BYTES[rng.below(BYTES.len())],
-            1 if at < text.len() => {
-                text.remove(at);
-            }
-            2 => text.insert(at, BYTES[rng.below(BYTES.len())]),
-            3 => text.truncate(at),
-            4 => {
-                let tail = text[at..].to_vec();
-                text.extend(tail);
-            }
-            5 if at < text.len() => text[at] ^= 1 << rng.below(8),
-            _ => (),
-        }
-        // A flipped bit can make a slash, a deletion the parent directory.
-        for i in 0..text.len() {
-            if text[i] == b'/' || text[i..].starts_with(b"..") {
-                text[i] = b'_';
-            }
-        }
-    }
-    if rng.below(200) == 0 {
-        text.resize(4000 + rng.below(200), b'A');
-    }
-}
-
-/// Writes random commands; false if a device stays or cannot be removed.
-pub fn fuzz(control: &str, base: &str, count: u64, seed: u64) -> io::Result<bool> {
-    std::env::set_current_dir(base)?;
-    let mut rng = Rng::new(seed);
-    let mut results: BTreeMap<String, u64> = BTreeMap::new();
-    let mut good = true;
-    let (mut slowest, mut slow_text) = (0, String::new());
-    for _ in 0..count {
-        let mut text = generate(&mut rng);
-        if rng.below(2) == 0 {
-            mutate(&mut rng, &mut text);
-        }
-        let began = Instant::now();
-        let res = command(control, &text)?;
-        let took = began.elapsed().as_millis();
-        if took > slowest {
-            slowest = took;
-            slow_text = String::from_utf8_lossy(&text).into_owned();
-        }
-        if res == "ok" {
-            if let Err(e) = remove_new(control, &[], Some("b"))? {
-                println!("{:?}: {e}", String::from_utf8_lossy(&text));
-                good = false;
-            }
-        } else if !disks()?.is_empty() {
-            println!(
-                "{:?}: {res}, but a device exists",
-                String::from_utf8_lossy(&text)
-            );
-            remove_new(control, &[], Some("b"))?.ok();
-            good = false;
-        }
-        *results.entry(res).or_insert(0) += 1;
-    }
-    println!(
-        "commands={count} seed={seed} results={results:?} slowest_ms={slowest} ({slow_text:?})"
-    );
-    Ok(good && results.contains_key("ok") && results.contains_key("EINVAL"))
-}
-
-/// Words of a kernel message that no test may leave behind.
-const BAD: &[&str] = &[
-    "WARNING: ",
-    "BUG: ",
-    "kernel BUG",
-    "Oops",
-    "general protection",
-    "KASAN",
-    "UBSAN",
-    "possible circular",
-    "possible recursive",
-    "suspicious RCU",
-    "unreferenced object",
-    "list_add corruption",
-    "list_del corruption",
-    "blocked for more than",
-    "refcount_t",
-    "Call Trace",
-    "panicked at",
-];
-
-/// Prints the kernel messages since the last one that ends with `since`, or only the bad ones of them.
-pub fn kernel_log(since: &str, bad: bool) -> io::Result<bool> {
-    let mut log = KernelLog::open()?;
-    log.0.seek(SeekFrom::Start(0))?;
-    let mut lines = log.lines();
-    if let Some(at) = lines.iter().rposition(|l| l.ends_with(since)) {
-        lines.drain(..=at);
-    }
-    if bad {
-        lines.retain(|l| BAD.iter().any(|b| l.contains(b)));
-    }
-    for line in &lines {
-        println!("{line}");
-    }
-    Ok(!bad || lines.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -425,16 +176,5 @@ mod tests {
         assert_eq!(unescape("add id=1"), b"add id=1");
         assert_eq!(unescape(r"a\nb\t\0\\c\x41\,"), b"a\nb\t\0\\cA,");
         assert_eq!(unescape("end\\"), b"end\\");
-    }
-
-    #[test]
-    fn mutations_never_leave_the_working_directory() {
-        let mut rng = Rng::new(7);
-        for _ in 0..20_000 {
-            let mut text = generate(&mut rng);
-            mutate(&mut rng, &mut text);
-            let text = String::from_utf8_lossy(&text).into_owned();
-            assert!(!text.contains("=/") && !text.contains(".."), "{text:?}");
-        }
     }
 }

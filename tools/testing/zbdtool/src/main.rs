@@ -7,7 +7,9 @@
 
 mod append;
 mod control;
+mod fuzz;
 mod hammer;
+mod kernel_log;
 mod pattern;
 mod script;
 mod uapi;
@@ -169,12 +171,12 @@ fn run(cli: Cli) -> io::Result<bool> {
             dev,
             count,
             seed,
-        } => control::fuzz(&dev, &base, count, seed),
+        } => fuzz::run(&dev, &base, count, seed),
         Command::ControlFault { dev, mapped, text } => {
             println!("{}", control::fault(&dev, mapped, text.as_bytes())?);
             Ok(true)
         }
-        Command::KernelLog { since, bad } => control::kernel_log(&since, bad),
+        Command::KernelLog { since, bad } => kernel_log::print(&since, bad),
         Command::UeventOpen { count, seconds } => uevent::run(count, seconds),
         Command::Hold {
             dev,
