@@ -153,6 +153,7 @@ fn open_zones(
     let mut block = None;
     let mut next: ZoneNo = 0;
 
+    // CAST: The number of zones fits.
     let zones = PinnedSlice::new(geometry.nr_zones() as usize, |_| {
         let no = next;
         let opened = open_zone(store, geometry, options, no, &mut block);

@@ -107,6 +107,7 @@ impl Device {
         let module = ModuleRef::get::<crate::LocalModule>()?;
         let name = CString::try_from_fmt(fmt!("zloop{id}"))?;
         let queue = OwnedQueue::new(&name, max_active)?;
+        // CAST: The number of zones fits.
         let nr_zones = geometry.nr_zones() as usize;
         let slots = KVVec::from_elem(Slot::EMPTY, nr_zones, GFP_KERNEL)?;
         let dirty = KVVec::with_capacity(nr_zones, GFP_KERNEL)?;
@@ -135,9 +136,8 @@ impl Device {
 
     /// The turnstile of a zone; of the first zone if there is no such zone.
     pub(crate) fn turnstile(&self, no: ZoneNo) -> &Turnstile<Driver> {
-        let no = if no < self.geometry.nr_zones() { no } else { 0 };
-
-        &self.zones[no as usize].turn
+        // There is a first zone: a device has more than one.
+        &self.zone(no).unwrap_or(&self.zones[0]).turn
     }
 
     /// The turnstile of the zone that a sector is in.

@@ -47,6 +47,7 @@ enum State {
 }
 
 /// Largest id: ids are `int` to user space.
+// CAST: Positive.
 const MAX_ID: u32 = i32::MAX as u32;
 
 impl Registry {

@@ -107,8 +107,10 @@ impl<T: Operations> NewDisk<T> {
 
         // SAFETY: As above.
         unsafe { (*disk).fops = &VTables::<T>::DISK };
+        // CAST: A single low bit.
+        let flags = bindings::GENHD_FL_NO_PART as i32;
         // SAFETY: As above.
-        unsafe { (*disk).flags = bindings::GENHD_FL_NO_PART as i32 };
+        unsafe { (*disk).flags = flags };
         // SAFETY: As above, and the reference does not outlive this statement's block.
         let name_slot = unsafe { &mut (*disk).disk_name };
         NullTerminatedFormatter::new(name_slot)

@@ -42,7 +42,8 @@ pub(crate) enum Caching {
     Buffered,
 }
 
-/// What returned means that the completion function will be called.
+/// Returned if the completion function will be called.
+// CAST: A small positive number.
 const QUEUED: isize = -(bindings::EIOCBQUEUED as isize);
 
 impl<T: Operations> Request<T> {
@@ -109,6 +110,7 @@ impl<T: Operations> Request<T> {
             // `io_complete` is called, the latter until this function returns, and the pages that
             // it names as long as the request, whose second reference is dropped below.
             Some(function) => unsafe { function(kiocb, iter.as_mut_ptr()) },
+            // CAST: A small positive number.
             None => -(bindings::EINVAL as isize),
         };
 
@@ -139,20 +141,16 @@ impl<T: Operations> Request<T> {
             // SAFETY: The request is owned here, and no I/O of it is in flight.
             let bvecs = unsafe { &*self.pdu().bvecs.get() };
 
+            // CAST: The length of a request fits.
+            let len = self.len_bytes() as usize;
+
             // SAFETY: `iter` may be written to, and the segments stay until the request's next
             // I/O.
-            unsafe {
-                bindings::iov_iter_bvec(
-                    iter,
-                    dir,
-                    bvecs.as_ptr(),
-                    bvecs.len(),
-                    self.len_bytes() as usize,
-                )
-            };
+            unsafe { bindings::iov_iter_bvec(iter, dir, bvecs.as_ptr(), bvecs.len(), len) };
         }
         if skip > 0 {
             // SAFETY: The iterator was initialised above.
+            // CAST: At most the length of the request.
             unsafe { bindings::iov_iter_advance(iter, skip as usize) };
         }
         Ok(())
@@ -162,13 +160,15 @@ impl<T: Operations> Request<T> {
     fn copy_segments(&self) -> Result {
         // SAFETY: With no room given the function only counts.
         let nr = unsafe { ffi::zloop_rq_bvecs(self.as_raw(), core::ptr::null_mut(), 0) };
+        // CAST: The number of segments of a request fits.
+        let capacity = nr as usize;
         // The work item's scope turns this into GFP_NOIO.
-        let mut bvecs = KVec::with_capacity(nr as usize, GFP_KERNEL)?;
+        let mut bvecs = KVec::with_capacity(capacity, GFP_KERNEL)?;
 
         // SAFETY: There is room for `nr` elements.
         let filled = unsafe { ffi::zloop_rq_bvecs(self.as_raw(), bvecs.as_mut_ptr(), nr) };
         // SAFETY: The function initialised the first `nr` elements, as many as it counted before.
-        unsafe { bvecs.inc_len(filled.min(nr) as usize) };
+        unsafe { bvecs.inc_len(capacity.min(filled as usize)) };
         // SAFETY: The request is owned here, and no I/O of it is in flight.
         unsafe { *self.pdu().bvecs.get() = bvecs };
         Ok(())
