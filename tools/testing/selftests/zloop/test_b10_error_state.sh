@@ -13,10 +13,11 @@ t_sticky() {
 	write z1 64k = ok
 	fsync = ok
 	END
-	must chattr +i "$BDIR/0/seq-000001"
-	steps "$DEV" <<< "reset z1 = EIO | EPERM"
-	must chattr -i "$BDIR/0/seq-000001"
+	# A size that cannot be, and a reset that fails: whenever the driver looks at the size, it sees this one.
 	truncate -s 10001 "$BDIR/0/seq-000001"
+	must chattr +i "$BDIR/0/seq-000001"
+	trap 'chattr -i "$BDIR/0/seq-000001"' EXIT
+	steps "$DEV" <<< "reset z1 = EIO | EPERM"
 	step "$DEV" "report z1"
 	first=$REPLY
 	step "$DEV" "report z1"
@@ -30,15 +31,18 @@ t_sticky() {
 	report z2 = EMPTY
 	write z2 4k = ok
 	END
-	# With a size that can be, the zone works again.
+	# With a size that can be, the next command puts the zone right.
+	must chattr -i "$BDIR/0/seq-000001"
 	truncate -s 8192 "$BDIR/0/seq-000001"
 	steps "$DEV" <<-END
-	report z1 = CLOSED +8k | IMP_OPEN +8k
-	write z1+8k 4k seed=2 = ok
+	open z1 = ok
+	report z1 = EXP_OPEN +8k
 	read z1 8k = ok
-	read z1+8k 4k seed=2 = ok
+	read z1+8k 8k zero = ok
 	reset z1 = ok
 	report z1 = EMPTY
+	write z1 8k seed=2 = ok
+	read z1 8k seed=2 = ok
 	END
 }
 
