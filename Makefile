@@ -17,7 +17,11 @@ else
 module_dir := $(build)/module
 endif
 
+# The tests run on the module of this tree unless MODULE= names another.
+module_to_test = $(if $(MODULE),,module)
+
 export KERNEL MODULE V RUSTC ZLOOP_CACHE MIRROR INSTALL_MOD_PATH
+export BLKTESTS XFSTESTS
 
 ##@ The module
 
@@ -34,6 +38,83 @@ modules_install: module ## install it under INSTALL_MOD_PATH and run depmod
 peer: ## build the kernel's own C driver as build/peer/zloop.ko (use with MODULE=)
 	@env -u KDIR $(tools)/peer
 
+.PHONY: doc
+doc: module ## rustdoc of the module, in build/doc
+	@$(tools)/doc
+
+##@ Use
+
+.PHONY: demo
+demo: module ## create, use, remove and restore a zoned device in a VM; every step verified
+	@$(tools)/demo
+
 .PHONY: shell
-shell: module ## a prompt in a VM of the test kernel, with the module loaded
+shell: $(module_to_test) ## a prompt in a VM of the test kernel, with the module loaded
 	@$(tools)/vm --results $(build)/results/shell --shell
+
+##@ Tests (results in build/results)
+
+.PHONY: check
+check: $(module_to_test) peer ## check-quick, the functional suite, and the suites in short form
+	@$(tools)/check quick functional qemu samples fs zbd
+
+.PHONY: check-full
+check-full: $(module_to_test) peer ## the same with the suites in full, and the builds in the kernel's tree
+	@$(tools)/check-in-tree
+	@$(tools)/check quick functional qemu samples fs-full zbd-full
+
+.PHONY: check-quick
+check-quick: ## unit tests, formatting, lints, module build: no VM
+	@$(tools)/check-quick
+
+.PHONY: check-functional
+check-functional: $(module_to_test) ## the functional suite; TESTS="test_add.sh ..." for some of it
+	@$(tools)/check-functional $(TESTS)
+
+.PHONY: check-in-tree
+check-in-tree: ## build the driver inside the kernel's tree, as module and built in
+	@$(tools)/check-in-tree
+
+.PHONY: check-qemu check-samples
+check-qemu: $(module_to_test) ## QEMU's zoned block layer: qemu-io on /dev/zloop0
+check-samples: $(module_to_test) ## the scripts of samples/
+check-qemu check-samples: check-%:
+	@$(tools)/check-suites $*
+
+.PHONY: check-fs check-zbd
+check-fs: $(module_to_test) ## zonefs, btrfs, f2fs and XFS on zloop
+	@$(tools)/check-suites fs-full
+check-zbd: $(module_to_test) ## fio's t/zbd tests, in two geometries
+	@$(tools)/check-suites zbd-full
+
+.PHONY: check-blktests check-xfstests
+check-blktests: $(module_to_test) ## blktests, from your check-out BLKTESTS=DIR
+check-xfstests: $(module_to_test) ## xfstests, from your check-out XFSTESTS=DIR
+check-blktests check-xfstests: check-%:
+	@$(tools)/check-suites $*
+
+##@ Other
+
+.PHONY: setup
+setup: ## make the Debian roots and the kernel tree, and nothing else
+	@$(tools)/kernel >/dev/null && $(tools)/debian-root guest >/dev/null
+
+.PHONY: update
+update: ## look for a newer kernel in the archive the next time
+	@$(tools)/kernel update
+
+.PHONY: clean
+clean: ## remove build/
+	@$(tools)/clean build
+
+.PHONY: distclean
+distclean: ## remove build/ and the cache
+	@$(tools)/clean build cache
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN { FS = ":.*?## " } \
+		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z_-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
+	@printf '\nVariables: KERNEL=7.2 another kernel of Debian backports; MODULE=build/peer/zloop.ko\n'
+	@printf 'the module to test; V=1 show commands; ZLOOP_CACHE=DIR the cache (~/.cache/zloop).\n'

@@ -10,11 +10,10 @@ umask 022
 
 # The Debian release of the build root is that of the kernel packages, whose
 # compilers the module needs; the guest root is newer, see guest.packages.
-ROOT_SUITE=trixie
-GUEST_SUITE=forky
-
-# shellcheck disable=SC2034 # used by the scripts that source this file
+# shellcheck disable=SC2034 # these are used by the scripts that source this file
 {
+	ROOT_SUITE=trixie
+	GUEST_SUITE=forky
 	TOP=$(realpath -- "$(dirname -- "${BASH_SOURCE[0]}")/..")
 	TOOLS=$TOP/tools
 	BUILD=$TOP/build
@@ -103,4 +102,15 @@ in_userns() {
 remove_tree() {
 	[[ -e $1 ]] || return 0
 	in_userns rm -rf --one-file-system -- "$1"
+}
+
+# kernel_tap STATUS NAME DIR: one test point from the status of tools/vm.
+kernel_tap() {
+	local not=''
+	printf '1..1\n'
+	case $1 in
+	90) not="not " && sed 's/^/# /' "$3/splats.log" ;;
+	91 | 92) not="not " && tail -n 20 "$3/console.log" | tr -d '\r' | sed 's/^/# /' ;;
+	esac
+	printf '%sok 1 - %s: the VM ends by itself, without a splat in %s\n' "$not" "$2" "$3/console.log"
 }
