@@ -10,35 +10,33 @@ DOC=$ZL_DIR/../../../../Documentation/admin-guide/blockdev/zoned_loop.rst
 BLOCKS=$(mktemp -d) || tap_bail "mktemp failed"
 trap 'rm -rf "$BLOCKS"' EXIT
 
-# Splits the document: the N-th block of section S goes to $BLOCKS/S/NNN.KIND, the title of S to $BLOCKS/S/title. Code
-# without a mark goes to KIND "unmarked".
+# Splits the document: the N-th block of section S goes to $BLOCKS/S@N.KIND. $BLOCKS/sections has a line "S TITLE" for
+# each section that has something to run. Code without a mark goes to KIND "unmarked".
 extract() {
 	awk -v dir="$BLOCKS" '
-		function close_block() { if (out) close(out); out = ""; pending = "" }
-		function new_section(title) {
-			section = tolower(title)
+		function new_section(line) {
+			title = line
+			section = tolower(line)
 			gsub(/[^a-z0-9]+/, "_", section)
 			known = 0
-			name = title
 		}
 		function new_block(kind, lang) {
 			if (kind == "" && lang ~ /^(none|text)$/)
 				return
-			if (!known++) {
-				system("mkdir -p " dir "/" section)
-				print name > (dir "/" section "/title")
-				close(dir "/" section "/title")
-				print section > (dir "/order")
-			}
-			out = sprintf("%s/%s/%03d.%s", dir, section, ++n, kind == "" ? "unmarked" : kind)
+			if (kind == "")
+				kind = "unmarked"
+			if (kind != "not-run" && !known++)
+				print section, title > (dir "/sections")
+			out = sprintf("%s/%s@%03d.%s", dir, section, ++n, kind)
 			printf "" > out
 		}
+		function end_block() { if (out) close(out); out = ""; mark = "" }
 		/^(===+|---+)$/ && last != "" && length(last) <= length($0) && last !~ /^[ =-]/ { new_section(last) }
-		/^\.\. zloop-test: / { close_block(); pending = $3; last = $0; next }
-		/^\.\. code-block:: / { kind = pending; close_block(); new_block(kind, $3); started = 0; last = $0; next }
-		out && /^   / { started = 1; print substr($0, 4) > out; last = $0; next }
-		out && /^$/ { if (started) print "" > out; last = $0; next }
-		out { close_block() }
+		/^\.\. zloop-test: / { end_block(); mark = $3; next }
+		/^\.\. code-block:: / { kind = mark; end_block(); new_block(kind, $3); started = 0; next }
+		out && /^   / { started = 1; print substr($0, 4) > out; next }
+		out && /^$/ { if (started) print "" > out; next }
+		out { end_block() }
 		{ last = $0 }
 	' "$DOC"
 }
@@ -117,17 +115,25 @@ run() {
 	[ "$status" -eq 0 ] || fail "status $status of: $1; output: $(< "$OUTPUT")"
 }
 
-run_section() {
-	local block tool
+# What the blocks of section $1 need and not every system has.
+needs() {
+	local block text tool
 
-	for tool in fio mkfs.btrfs mkzonefs mkfs.ext4 getfattr; do
-		if grep -qsw -e "$tool" "$BLOCKS/$1"/*.run && ! command -v "$tool" > /dev/null; then
-			skip "no $tool"
-		fi
+	for block in "$BLOCKS/$1"@*.run; do
+		[ -e "$block" ] || return
+		text=$(< "$block")
+		for tool in fio mkfs.btrfs mkzonefs mkfs.ext4 mkfs.xfs getfattr; do
+			[[ $text == *"$tool"* ]] || continue
+			command -v "$tool" > /dev/null || skip "no $tool"
+			[ "$tool" != mkfs.xfs ] || [[ $(mkfs.xfs 2>&1) == *zoned* ]] || skip "mkfs.xfs does not know zoned XFS"
+		done
 	done
-	if grep -qs 'mkfs.xfs.*zoned' "$BLOCKS/$1"/*.run && ! mkfs.xfs 2>&1 | grep -q zoned; then
-		skip "mkfs.xfs does not know zoned XFS"
-	fi
+}
+
+run_section() {
+	local block
+
+	needs "$1"
 	backing_tmpfs ""
 	mkdir -p /var/local/zloop
 	must mount --bind "$BDIR" /var/local/zloop
@@ -140,7 +146,7 @@ run_section() {
 	done
 	OUTPUT=$ZL_T/output
 	: > "$OUTPUT"
-	for block in "$BLOCKS/$1"/*.*; do
+	for block in "$BLOCKS/$1"@*; do
 		case $block in
 		*.run) run "$(< "$block")" ;;
 		*.fails)
@@ -157,28 +163,35 @@ run_section() {
 	[ "$block" = 'zloop*' ] || fail "the examples leave devices: $block"
 }
 
+# The definition list in "Options of add" has the options that the control device lists, and no others.
 t_options() {
-	local options section option
+	local line last='' inside=0 documented=' ' options option
 
-	IFS=',' read -r -a options <<< "$(sed -n 's/^add //p' "$ZL_CTL")"
-	[ "${#options[@]}" -ge 13 ] || fail "the control device lists ${#options[@]} options"
-	section=$(sed -n '/^Options of add$/,/^Errors of commands$/p' "$DOC")
+	while IFS= read -r line; do
+		case $line in
+		===*) if [ "$last" = "Options of add" ]; then inside=1; else inside=0; fi ;;
+		esac
+		if [ "$inside" -eq 1 ] && [[ $line =~ ^\`\`([a-z_]+)(=[^\`]*)?\`\`$ ]]; then
+			documented+="${BASH_REMATCH[1]} "
+		fi
+		last=$line
+	done < "$DOC"
+	read -r line < "$ZL_CTL"
+	IFS=',' read -r -a options <<< "${line#add }"
 	for option in "${options[@]%%=*}"; do
-		grep -Eq "^\`\`$option(=[^\`]*)?\`\`\$" <<< "$section" || fail "the option $option is not documented"
+		[[ $documented == *" $option "* ]] || fail "the option $option is not documented"
+		documented=${documented/" $option "/" "}
 	done
-	# And nothing else.
-	# shellcheck disable=SC2016 # no commands
-	expect "number of options" "${#options[@]}" "$(grep -Ec '^``[a-z_]+(=[^`]*)?``$' <<< "$section")"
+	expect "documented, but no options" ' ' "$documented"
 }
 
 [ -r "$DOC" ] || tap_bail "no $DOC"
 extract
-[ -s "$BLOCKS/order" ] || tap_bail "no examples in $DOC"
+[ -s "$BLOCKS/sections" ] || tap_bail "no examples in $DOC"
 
 tap_run t_options "every option is documented"
-mapfile -t sections < "$BLOCKS/order"
-for section in "${sections[@]}"; do
+while read -r section title <&3; do
 	eval "t_$section() { run_section $section; }"
-	tap_run "t_$section" "section '$(< "$BLOCKS/$section/title")'"
-done
+	tap_run "t_$section" "section '$title'"
+done 3< "$BLOCKS/sections"
 tap_end
