@@ -189,7 +189,7 @@ zl_teardown() {
 		loop) losetup -d "$arg" 2> /dev/null ;;
 		dm)
 			[ -e "/dev/mapper/$arg" ] || continue
-			dmsetup remove --retry "$arg" || { diag "left over: dm $arg"; dmsetup remove -f "$arg"; status=1; }
+			dmsetup --noudevsync remove --retry "$arg" || { diag "left over: dm $arg"; dmsetup remove -f "$arg"; status=1; }
 			;;
 		pid) kill "$arg" 2> /dev/null ;;
 		thaw) fsfreeze -u "$arg" 2> /dev/null ;;
@@ -351,7 +351,7 @@ dm_linear() {
 	modprobe -q dm-mod
 	sectors=$(blockdev --getsz "$2")
 	DM_TABLE="0 $sectors linear $2 0"
-	must dmsetup create "$1" --table "$DM_TABLE"
+	must dmsetup --noudevsync create "$1" --table "$DM_TABLE"
 	undo dm "$1"
 	DM=/dev/mapper/$1
 	dmsetup mknodes "$1" 2> /dev/null
@@ -360,9 +360,9 @@ dm_linear() {
 
 # dm_swap NAME TABLE: exchanges the table without flushing or freezing.
 dm_swap() {
-	must dmsetup suspend --noflush --nolockfs "$1"
+	must dmsetup --noudevsync suspend --noflush --nolockfs "$1"
 	must dmsetup load "$1" --table "$2"
-	must dmsetup resume "$1"
+	must dmsetup --noudevsync resume "$1"
 }
 
 # dm_hole DEVICE TOTAL FIRST COUNT: the table of a linear device whose sectors FIRST.. fail; in REPLY.

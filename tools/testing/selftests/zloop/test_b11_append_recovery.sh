@@ -17,7 +17,7 @@ recover() {
 		--acks "$ZL_T/acks" > "$ZL_T/out" &
 	pid=$!
 	undo pid "$pid"
-	for ((i = 0; i < 12; i++)); do
+	for ((i = 0; i < 6; i++)); do
 		sleep 0.25
 		rt_fail
 		rt_work

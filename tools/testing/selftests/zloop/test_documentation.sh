@@ -65,19 +65,20 @@ check_output() {
 	: > "$OUTPUT"
 }
 
-# The pairs "command" and "errno message" of file $1; a message goes on in lines that are indented further.
+# The pairs "command" and "errno message" of file $1; a message goes on in lines that are indented further. The log is
+# read once for all of them.
 check_errors() {
-	local line command='' errno='' message=''
+	local line command='' errno='' message='' messages=() log
 
+	klog_mark
 	while IFS= read -r line || [ -n "$command" ]; do
 		case $line in
 		'            '*) message+=" ${line#"${line%%[! ]*}"}" ;;
 		'   '*) read -r errno message <<< "$line" ;;
 		*)
 			if [ -n "$command" ]; then
-				klog_mark
 				ctl_expect "$errno" "$command"
-				[ -z "$message" ] || klog_has "$message"
+				messages+=("$message")
 			fi
 			command=$line
 			errno=
@@ -85,6 +86,12 @@ check_errors() {
 			;;
 		esac
 	done < "$1"
+	log=$(klog_since "$ZL_MARK")
+	line=$log
+	for message in "${messages[@]}"; do
+		[[ $line == *"zloop: $message"$'\n'* || $line == *"zloop: $message" ]] || fail "no message '$message' in: $log"
+		line=${line#*"zloop: $message"}
+	done
 }
 
 check_unit() {

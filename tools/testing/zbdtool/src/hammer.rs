@@ -59,8 +59,17 @@ struct Shared {
 
 impl Shared {
     fn error(&self, what: &str) {
+        self.error_in(what, "");
+    }
+
+    /// Counts an error, and prints `detail` of the first one of its kind.
+    fn error_in(&self, what: &str, detail: &str) {
         let mut errors = self.errors.lock().unwrap_or_else(|e| e.into_inner());
-        *errors.entry(what.into()).or_insert(0) += 1;
+        let count = errors.entry(what.into()).or_insert(0);
+        *count += 1;
+        if *count == 1 && !detail.is_empty() {
+            eprintln!("{detail}");
+        }
     }
 }
 
@@ -204,8 +213,8 @@ fn reporter(args: &HammerArgs, shared: &Shared) -> io::Result<()> {
                 }
                 for (no, zone) in list.iter().enumerate() {
                     if let Some(text) = zones::inconsistency(zone) {
-                        eprintln!("zone {no}: {text}: {zone:?}");
-                        shared.error(&format!("report:{text}"));
+                        let detail = format!("zone {no}: {text}: {zone:?}");
+                        shared.error_in(&format!("report:{text}"), &detail);
                     }
                 }
             }

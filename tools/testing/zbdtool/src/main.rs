@@ -110,14 +110,18 @@ enum Command {
         #[arg(long)]
         bad: bool,
     },
-    /// Open each zloop device node at its 'add' uevent
+    /// Add a device, open its node at the 'add' uevent, remove it, several times
     UeventOpen {
-        /// Number of events to wait for
+        /// Control device
+        #[arg(long, default_value = "/dev/zloop-control")]
+        dev: String,
+        /// Number of times
         #[arg(long)]
         count: u32,
-        /// Time limit
-        #[arg(long, default_value_t = 30)]
-        seconds: u64,
+        /// Command that adds the device
+        add: String,
+        /// Command that removes it
+        remove: String,
     },
     /// Open a device, print 'held' or the errno, keep it open until standard input ends
     Hold {
@@ -177,7 +181,12 @@ fn run(cli: Cli) -> io::Result<bool> {
             Ok(true)
         }
         Command::KernelLog { since, bad } => kernel_log::print(&since, bad),
-        Command::UeventOpen { count, seconds } => uevent::run(count, seconds),
+        Command::UeventOpen {
+            dev,
+            count,
+            add,
+            remove,
+        } => uevent::run(&dev, &add, &remove, count),
         Command::Hold {
             dev,
             excl,

@@ -126,11 +126,13 @@ pub fn zone_text(zone: &BlkZone) -> String {
 pub fn inconsistency(zone: &BlkZone) -> Option<&'static str> {
     let end = zone.start + zone.capacity;
     let inside = zone.start < zone.wp && zone.wp < end;
+    let open = inside || zone.wp == zone.start;
     match zone.cond {
         0x0 if zone.zone_type != 1 => Some("NOT_WP for a sequential zone"),
         0x1 if zone.wp != zone.start => Some("EMPTY with a write pointer beyond the start"),
-        0x2 if !inside => Some("IMP_OPEN with a write pointer that is not inside"),
-        0x3 if !(inside || zone.wp == zone.start) => Some("EXP_OPEN with a bad write pointer"),
+        // The first write of an implicitly open zone may be under way.
+        0x2 if !open => Some("IMP_OPEN with a write pointer outside of the zone"),
+        0x3 if !open => Some("EXP_OPEN with a write pointer outside of the zone"),
         0x4 if !inside => Some("CLOSED with a write pointer that is not inside"),
         0xe if !full_wp_sane(zone) => Some("FULL with a write pointer outside of the zone"),
         0x0 | 0x1 | 0x2 | 0x3 | 0x4 | 0xe | 0xff => None,
@@ -210,6 +212,7 @@ mod tests {
         let good = [
             zone(0x1, 8192),
             zone(0x2, 8200),
+            zone(0x2, 8192),
             zone(0x3, 8192),
             zone(0x4, 14335),
             zone(0xe, 14336),
@@ -221,7 +224,7 @@ mod tests {
         let bad = [
             zone(0x0, 8192),
             zone(0x1, 8200),
-            zone(0x2, 8192),
+            zone(0x2, 8191),
             zone(0x2, 14336),
             zone(0x3, 8191),
             zone(0x4, 8192),
