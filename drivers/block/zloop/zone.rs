@@ -160,17 +160,27 @@ impl Zone {
     /// The zone as it is now. Does not wait for I/O.
     pub(crate) fn snapshot(&self, device: &Device) -> Snapshot {
         let mut state = self.state.lock();
+        let openness = device.openness(self.no);
 
         match state.sequential() {
             Err(_) => Snapshot::Conventional,
             Ok(seq) if seq.health == Health::InDoubt => Snapshot::InDoubt,
-            Ok(seq) => Snapshot::Sequential {
-                condition: condition::condition(&seq.wp, device.openness(self.no)),
-                write_pointer: seq.wp.reported(
-                    device.geometry.zone_start(self.no),
-                    device.geometry.zone_size(),
-                ),
-            },
+            Ok(seq) => {
+                // The first write to a zone opens it when it has moved the write pointer: until
+                // then the open zone is only set aside for it.
+                let openness = match openness {
+                    Openness::Implicit if seq.wp.is_empty() => Openness::Closed,
+                    openness => openness,
+                };
+
+                Snapshot::Sequential {
+                    condition: condition::condition(&seq.wp, openness),
+                    write_pointer: seq.wp.reported(
+                        device.geometry.zone_start(self.no),
+                        device.geometry.zone_size(),
+                    ),
+                }
+            }
         }
     }
 
@@ -377,7 +387,10 @@ impl Zone {
             }
         };
         seq.cache.flushed = seq.cache.flushed.min(seq.wp.offset());
-        if seq.wp.is_full() {
+        // What opened the zone implicitly has not happened.
+        let unused = seq.wp.is_empty() && device.openness(self.no) == Openness::Implicit;
+
+        if seq.wp.is_full() || unused {
             device.close(self.no);
         }
         state.mark_dirty(device, self.no);
