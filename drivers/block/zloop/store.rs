@@ -102,11 +102,14 @@ impl Found {
         let no = file.no();
 
         if no >= geometry.nr_zones() || geometry.zone_file(no) != file {
-            self.foreign = Some(file);
+            // The lowest, so that the message does not depend on the order of the directory.
+            if self.foreign.is_none_or(|other| no < other.no()) {
+                self.foreign = Some(file);
+            }
         } else if matches!(kind, EntryKind::Regular | EntryKind::Unknown) {
             self.zones += 1;
         } else {
-            self.not_regular = Some(no);
+            self.not_regular = Some(self.not_regular.map_or(no, |other| other.min(no)));
         }
     }
 }
@@ -169,12 +172,9 @@ impl<'a> Store<'a> {
             Ok(())
         })?;
         if found.zones == 0 && found.foreign.is_none() && found.not_regular.is_none() {
-            // What is left of a device whose zone files were deleted says nothing of a new one.
-            return if found.record {
-                self.directory.unlink(GEOMETRY_FILE)
-            } else {
-                Ok(())
-            };
+            // A geometry file left by a device whose zone files were deleted says nothing of a new
+            // one.
+            return Ok(());
         }
         // What the device was made with says more than a file too many.
         if found.record {
@@ -213,7 +213,7 @@ impl<'a> Store<'a> {
             .inspect_err(|error| pr_err!("zloop{}: the geometry file {}\n", self.id, error))?;
         let len = file.read_at(&mut buf, 0)?;
         let stored = match Geometry::decode(buf.get(..len).unwrap_or(&[])) {
-            // A longer file than any that was written is not understood either.
+            // Trailing bytes are not understood either, so a longer file is refused as well.
             Ok(stored) => stored,
             Err(error) => {
                 pr_err!(
@@ -234,16 +234,40 @@ impl<'a> Store<'a> {
         }
     }
 
-    /// Writes the geometry file if there is none.
+    /// Writes the geometry file if there is none. A device that exists does without if there is no
+    /// room for one.
     pub(crate) fn write_record(&mut self) -> Result {
+        match self.make_record() {
+            Err(error) if self.is_existing() => {
+                pr_warn!(
+                    "zloop{}: cannot write the geometry file: error {}\n",
+                    self.id,
+                    error.to_errno()
+                );
+                if self.made_record {
+                    self.remove_file(GEOMETRY_FILE);
+                    self.made_record = false;
+                }
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn make_record(&mut self) -> Result {
         let mut buf = [0u8; RECORD_MAX];
         let mut options = OpenOptions::new();
 
         options.create = true;
         let file = match self.directory.open_file(GEOMETRY_FILE, options) {
-            Ok(file) => file,
-            Err(OpenError::Errno(error)) if error == EEXIST => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(OpenError::Errno(error)) if error == EEXIST => {
+                if self.is_existing() {
+                    return Ok(());
+                }
+                self.directory.unlink(GEOMETRY_FILE)?;
+                self.directory.open_file(GEOMETRY_FILE, options)?
+            }
+            result => result?,
         };
         self.made_record = true;
         let record = self.geometry.encode(&mut buf);

@@ -77,6 +77,7 @@ impl kernel::InPlaceModule for ZloopModule {
 
 #[pinned_drop]
 impl PinnedDrop for ZloopModule {
+    /// The control device goes after this, but nobody can open it any more.
     fn drop(self: Pin<&mut Self>) {
         abstractions::module::wait_for_stragglers();
     }
