@@ -30,12 +30,12 @@ fi
 # Runs script $1 with its output in $2. A script that does not even die by SIGKILL (a task stuck in the kernel) is
 # given up, so that the run ends.
 run_limited() {
-	local pid i status
+	local pid i status end=$((SECONDS + limit))
 	setsid "./$1" > "$2" 2>&1 < /dev/null &
 	pid=$!
-	for ((i = 0; i < limit * 5; i++)); do
+	while ((SECONDS < end)); do
 		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.2
+		sleep 0.3
 	done
 	if ! kill -0 "$pid" 2> /dev/null; then
 		wait "$pid"

@@ -84,12 +84,14 @@ pub fn remove_new(
             return Ok(Err(format!("remove id={id}: {res}")));
         }
         if let Some(base) = base {
-            for file in fs::read_dir(Path::new(base).join(id))
-                .into_iter()
-                .flatten()
-                .flatten()
-            {
-                fs::remove_file(file.path())?;
+            for entry in fs::read_dir(Path::new(base).join(id)).into_iter().flatten() {
+                let entry = entry?;
+                // A directory: the base of another device, which a fuzzed base_dir can have been.
+                if entry.file_type()?.is_dir() {
+                    fs::remove_dir_all(entry.path())?;
+                } else {
+                    fs::remove_file(entry.path())?;
+                }
             }
         }
     }
