@@ -6,7 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-COUNT=${ZLOOP_FUZZ_COUNT:-4000}
+COUNT=${ZLOOP_FUZZ_COUNT:-1500}
 
 # The default base directory must not be the machine's.
 fuzz() {

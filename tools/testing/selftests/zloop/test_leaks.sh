@@ -23,7 +23,7 @@ measure() {
 		MemFree:) MEM=$value ;;
 		esac
 	done < /proc/meminfo
-	WORKERS=$(pgrep -c '^kworker/R-zloop')
+	WORKERS=$(pgrep -c R-zloop)
 	KMALLOC=$(awk '/^kmalloc-/ { n += $2 } END { print n }' /proc/slabinfo)
 }
 
