@@ -9,13 +9,13 @@
 #   ZLOOP_PEER_MODULE=  the C driver's zloop.ko, for the test of on-disk compatibility
 #   ZBDTOOL=path        the helper program (default: zbdtool in PATH)
 #   ZLOOP_RESULTS=dir   where the TAP files go
-#   ZLOOP_TIMEOUT=s     time limit of one script (default 300)
+#   ZLOOP_TIMEOUT=s     time limit of one script (default 600)
 #   ZLOOP_ONLY=pattern  only the test functions that match
 
 set -u
 cd "$(dirname "$0")" || exit 2
 
-limit=${ZLOOP_TIMEOUT:-300}
+limit=${ZLOOP_TIMEOUT:-600}
 results=${ZLOOP_RESULTS:-$(mktemp -d)} || exit 2
 mkdir -p "$results" || exit 2
 
