@@ -407,6 +407,10 @@ sysfs() {
 # files [ID]: names and sizes of the zone files, one line each.
 files() { (cd "$BDIR/${1:-0}" && stat -c '%n %s' -- cnv-* seq-* 2> /dev/null); }
 
+# The time limit of run_tests.sh: the case's processes got the signal, too.
+ZL_T=
+trap '[ -z "$ZL_T" ] || zl_teardown; exit 143' TERM
+
 [ "$(id -u)" -eq 0 ] || tap_bail "not root"
 [ -x "$ZBDTOOL" ] || ZBDTOOL=$(command -v zbdtool) || tap_bail "ZBDTOOL does not name the zbdtool program"
 [ -d /sys/module/zloop ] || load_module || tap_bail "the module cannot be loaded"

@@ -30,7 +30,7 @@ fi
 # Runs script $1 with its output in $2. A script that does not even die by SIGKILL (a task stuck in the kernel) is
 # given up, so that the run ends.
 run_limited() {
-	local pid i status end=$((SECONDS + limit))
+	local pid i status signal end=$((SECONDS + limit))
 	setsid "./$1" > "$2" 2>&1 < /dev/null &
 	pid=$!
 	while ((SECONDS < end)); do
@@ -47,10 +47,13 @@ run_limited() {
 		dmesg | tail -n 60 | sed 's/^/# /'
 		printf 'not ok %s: no end after %d s\n' "$1" "$limit"
 	} >> "$2"
-	kill -KILL -- "-$pid" 2> /dev/null
-	for ((i = 0; i < 25; i++)); do
-		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.2
+	# By SIGTERM first: the script takes down what the case had set up.
+	for signal in TERM KILL; do
+		kill "-$signal" -- "-$pid" 2> /dev/null
+		for ((i = 0; i < 100; i++)); do
+			kill -0 "$pid" 2> /dev/null || break 2
+			sleep 0.3
+		done
 	done
 	kill -0 "$pid" 2> /dev/null && return 125
 	wait "$pid" 2> /dev/null
