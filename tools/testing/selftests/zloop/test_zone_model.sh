@@ -214,7 +214,11 @@ t_reports() {
 	consistent all = ok
 	END
 	line=$(blkzone report -o $((2 * 8192)) -c 1 "$DEV")
-	expect_match "blkzone line of a full zone" "*len 0x002000*cap 0x001800*wptr 0x00[12][80]00*(fu)*" "$line"
+	# util-linux 2.42 and later know that a full zone has no write pointer.
+	case $line in
+	*len\ 0x002000*cap\ 0x001800*wptr\ N/A*\(fu\)*) ;;
+	*) expect_match "blkzone line of a full zone" "*len 0x002000*cap 0x001800*wptr 0x00[12][80]00*(fu)*" "$line" ;;
+	esac
 	expect "zones from the third on" 5 "$(blkzone report -o $((3 * 8192)) "$DEV" | wc -l)"
 }
 
