@@ -51,7 +51,7 @@ load_fio() {
 
 # edit_script SEED COUNT DIRECT: a random sequence of operations on one file,
 # in the language of xfs_io, as fsx does them: writes, mapped writes, cuts,
-# holes, syncs. It is the same for the same seed.
+# holes (but with no_holes), syncs. It is the same for the same seed.
 edit_script() {
 	local i size=0 off len max=$((2 << 20)) grain=1
 	RANDOM=$1
@@ -69,7 +69,7 @@ edit_script() {
 			size=$off
 			;;
 		6)
-			((off + len <= size)) || continue
+			((off + len <= size && !${no_holes:-0})) || continue
 			echo "fpunch $off $len"
 			;;
 		7)
