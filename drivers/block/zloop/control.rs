@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    abstractions::task,
+    abstractions::{
+        module::ModuleRef,
+        task, //
+    },
     add,
     model::options::{
         self,
@@ -30,18 +33,22 @@ use kernel::{
     prelude::*, //
 };
 
-/// An open control device. There is nothing to remember of it.
+/// The control device.
 pub(crate) struct Control;
 
 #[vtable]
 impl MiscDevice for Control {
-    type Ptr = ();
+    /// Kernels before 7.3 do not keep the module while a device of [`MiscDevice`] is open.
+    type Ptr = KBox<ModuleRef>;
 
-    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result {
-        Ok(())
+    fn open(_file: &File, _misc: &MiscDeviceRegistration<Self>) -> Result<Self::Ptr> {
+        Ok(KBox::new(
+            ModuleRef::get::<crate::LocalModule>()?,
+            GFP_KERNEL,
+        )?)
     }
 
-    fn read_iter(mut kiocb: Kiocb<'_, ()>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+    fn read_iter(mut kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterDest<'_>) -> Result<usize> {
         iov.simple_read_from_buffer(kiocb.ki_pos_mut(), options::HELP.as_bytes())
     }
 
@@ -49,7 +56,7 @@ impl MiscDevice for Control {
     ///
     /// `EPERM` without `CAP_SYS_ADMIN` in the task that writes, whoever opened the device; `EINVAL`
     /// for what is not a command, with a line in the log; else the errors of the commands.
-    fn write_iter(_kiocb: Kiocb<'_, ()>, iov: &mut IovIterSource<'_>) -> Result<usize> {
+    fn write_iter(_kiocb: Kiocb<'_, Self::Ptr>, iov: &mut IovIterSource<'_>) -> Result<usize> {
         if !task::capable_sys_admin() {
             return Err(EPERM);
         }

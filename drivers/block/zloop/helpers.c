@@ -53,11 +53,15 @@ unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned in
  */
 bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_iter *iter)
 {
-	if (rq->bio != rq->biotail)
+	struct bio *bio = rq->bio;
+	const struct bio_vec *bvec;
+
+	if (bio != rq->biotail)
 		return false;
-	iov_iter_bvec(iter, dir, __bvec_iter_bvec(rq->bio->bi_io_vec, rq->bio->bi_iter),
-		      zloop_rq_bvecs(rq, NULL, 0), blk_rq_bytes(rq));
-	iter->iov_offset = rq->bio->bi_iter.bi_offset;
+	bvec = __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter);
+	iov_iter_bvec(iter, dir, bvec, zloop_rq_bvecs(rq, NULL, 0), blk_rq_bytes(rq));
+	/* The name of the field with this difference depends on the kernel's version. */
+	iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec, bio->bi_iter) - bvec->bv_offset;
 	return true;
 }
 

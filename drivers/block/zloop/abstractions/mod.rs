@@ -7,6 +7,7 @@
 //! kernel crate.
 
 pub(crate) mod block;
+mod compat;
 mod ffi;
 pub(crate) mod fs;
 pub(crate) mod module;

@@ -4,13 +4,15 @@
 //!
 //! C header: [`include/linux/module.h`](srctree/include/linux/module.h)
 
-use super::ffi;
-use kernel::{
-    bindings,
-    module::{
+use super::{
+    compat::{
         this_module,
         ModuleMetadata, //
     },
+    ffi, //
+};
+use kernel::{
+    bindings,
     prelude::*, //
 };
 

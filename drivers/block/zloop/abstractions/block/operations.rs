@@ -11,15 +11,17 @@ use super::{
     request::Request,
     zone_report::ZoneReport, //
 };
-use crate::abstractions::workqueue::OwnedQueue;
+use crate::abstractions::{
+    compat::{
+        this_module,
+        ModuleMetadata, //
+    },
+    workqueue::OwnedQueue, //
+};
 use core::marker::PhantomData;
 use kernel::{
     bindings,
     error::from_result,
-    module::{
-        this_module,
-        ModuleMetadata, //
-    },
     prelude::*,
     types::ForeignOwnable, //
 };

@@ -213,7 +213,7 @@ impl<'a> LockedEntry<'a> {
             __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
                 __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {
                     hash: 0,
-                    len: u32::try_from(name.len()).map_err(|_| ENAMETOOLONG)?,
+                    len: u32::try_from(name.len()).map_err(|_| EINVAL)?,
                 },
             },
             name: name.as_ptr(),

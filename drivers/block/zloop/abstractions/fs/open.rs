@@ -121,6 +121,10 @@ impl fmt::Display for OpenError {
     }
 }
 
+/// Which not every kernel crate has as an [`Error`].
+// CAST: A small positive number.
+const ELOOP: c_int = bindings::ELOOP as c_int;
+
 impl Directory {
     /// Opens or makes the file `name` of this directory.
     ///
@@ -166,7 +170,9 @@ impl Directory {
         match unsafe { adopt(file) } {
             Ok(file) => Ok(file),
             // A symbolic link and a directory.
-            Err(error) if error == ELOOP || error == EISDIR => Err(OpenError::NotRegular),
+            Err(error) if error == EISDIR || error.to_errno() == -ELOOP => {
+                Err(OpenError::NotRegular)
+            }
             Err(error) => Err(OpenError::Errno(error)),
         }
     }
