@@ -17,23 +17,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-nix::ioctl_read_bad!(
-    blk_logical_block_size,
-    nix::request_code_none!(0x12, 104),
-    libc::c_int
-);
-
 /// A namespace with what is needed to address it.
-struct Namespace {
+pub struct Namespace {
     file: File,
     nsid: u32,
     lba: u64,
     zone_size: u64,
 }
 
-/// How one append ended.
-enum Outcome {
-    /// Written at this sector.
+/// How one command ended.
+pub enum Outcome {
+    /// Done; an append at this sector.
     Done(u64),
     /// NVMe status.
     Status(i32),
@@ -42,34 +36,40 @@ enum Outcome {
 }
 
 impl Namespace {
-    fn open(dev: &str, nsid: u32) -> io::Result<Self> {
+    /// Opens the namespace by its block device.
+    pub fn open(dev: &str, nsid: u32) -> io::Result<Self> {
         let file = uapi::open_dev(dev, 0)?;
         let geo = zones::geometry(&file)?;
-        let mut lba: libc::c_int = 0;
-        // SAFETY: the ioctl writes one int.
-        unsafe { blk_logical_block_size(file.as_raw_fd(), &mut lba)? };
+        let lba = uapi::logical_block_size(&file)?;
         Ok(Self {
             file,
             nsid,
-            lba: lba as u64,
+            lba,
             zone_size: geo.zone_size,
         })
+    }
+
+    /// The block device.
+    pub fn file(&self) -> &File {
+        &self.file
     }
 
     fn slba(&self, zone: u32) -> u64 {
         u64::from(zone) * self.zone_size / self.lba
     }
 
-    fn append(&self, zone: u32, buf: &mut [u8]) -> Outcome {
-        let slba = self.slba(zone);
+    /// Sends one command for `buf` at byte `pos` of the namespace; `fua`: durable when it is done.
+    pub fn send(&self, opcode: u8, pos: u64, buf: &mut [u8], fua: bool) -> Outcome {
+        let slba = pos / self.lba;
+        let blocks = (buf.len() as u64 / self.lba) as u32;
         let mut cmd = NvmePassthruCmd64 {
-            opcode: NVME_ZONE_APPEND,
+            opcode,
             nsid: self.nsid,
             addr: buf.as_mut_ptr() as u64,
             data_len: buf.len() as u32,
             cdw10: slba as u32,
             cdw11: (slba >> 32) as u32,
-            cdw12: (buf.len() as u64 / self.lba - 1) as u32,
+            cdw12: blocks.saturating_sub(1) | (u32::from(fua) << 30),
             timeout_ms: 60_000,
             ..Default::default()
         };
@@ -79,6 +79,15 @@ impl Namespace {
             Ok(status) => Outcome::Status(status),
             Err(e) => Outcome::Failed(e),
         }
+    }
+
+    fn append(&self, zone: u32, buf: &mut [u8]) -> Outcome {
+        self.send(
+            NVME_ZONE_APPEND,
+            u64::from(zone) * self.zone_size,
+            buf,
+            false,
+        )
     }
 }
 

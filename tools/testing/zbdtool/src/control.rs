@@ -9,6 +9,9 @@ use std::io::{self, BufRead, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 
+/// The control device.
+pub const DEVICE: &str = "/dev/zloop-control";
+
 /// One write(2) to the control device: `ok` or the errno's name.
 pub fn command(control: &str, text: &[u8]) -> io::Result<String> {
     let mut file = File::options().write(true).open(control)?;

@@ -3,7 +3,7 @@
 //! Zoned block device helper of the zloop functional tests.
 //!
 //! Does what shell tools cannot, or not fast enough in an emulated machine: exact errnos of zone operations and
-//! direct I/O, verified patterns, parallel load, native zone appends, tables of control commands.
+//! direct I/O, verified patterns, parallel load, native zone appends, power cuts, tables of control commands.
 
 mod append;
 mod control;
@@ -11,6 +11,7 @@ mod fuzz;
 mod hammer;
 mod kernel_log;
 mod pattern;
+mod power;
 mod script;
 mod uapi;
 mod uevent;
@@ -123,6 +124,9 @@ enum Command {
         /// Command that removes it
         remove: String,
     },
+    /// Power cuts: load, replay, judgement
+    #[command(subcommand)]
+    Power(power::Command),
     /// Open a device, print 'held' or the errno, keep it open until standard input ends
     Hold {
         /// Device
@@ -187,6 +191,7 @@ fn run(cli: Cli) -> io::Result<bool> {
             add,
             remove,
         } => uevent::run(&dev, &add, &remove, count),
+        Command::Power(command) => power::run(&command),
         Command::Hold {
             dev,
             excl,

@@ -95,7 +95,9 @@ pub struct NvmeUringCmd {
     pub rsvd2: u32,
 }
 
-/// NVMe I/O command set opcode of Zone Append.
+/// NVMe I/O command set opcodes.
+pub const NVME_FLUSH: u8 = 0x00;
+pub const NVME_WRITE: u8 = 0x01;
 pub const NVME_ZONE_APPEND: u8 = 0x7d;
 
 nix::ioctl_readwrite!(blk_report_zone, 0x12, 130, BlkZoneReport);
@@ -111,6 +113,11 @@ nix::ioctl_readwrite!(nvme_io64_cmd, b'N', 0x48, NvmePassthruCmd64);
 pub const NVME_URING_CMD_IO: u32 =
     nix::request_code_readwrite!(b'N', 0x80, std::mem::size_of::<NvmeUringCmd>()) as u32;
 nix::ioctl_read!(blk_get_size64, 0x12, 114, u64);
+nix::ioctl_read_bad!(
+    blk_logical_block_size,
+    nix::request_code_none!(0x12, 104),
+    libc::c_int
+);
 
 /// A zone management operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +179,14 @@ pub fn errno_name(err: &io::Error) -> String {
         Some(code) => format!("{:?}", Errno::from_raw(code)),
         None => format!("{:?}", err.kind()),
     }
+}
+
+/// Size of a logical block of a block device.
+pub fn logical_block_size(file: &File) -> io::Result<u64> {
+    let mut size: libc::c_int = 0;
+    // SAFETY: the ioctl writes one int.
+    unsafe { blk_logical_block_size(file.as_raw_fd(), &mut size)? };
+    Ok(size as u64)
 }
 
 /// One pwrite(2): bytes written or the errno.
