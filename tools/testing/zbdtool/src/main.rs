@@ -126,7 +126,7 @@ enum Command {
     },
     /// Power cuts: load, replay, judgement
     #[command(subcommand)]
-    Power(power::Command),
+    Power(Box<power::Command>),
     /// Open a device, print 'held' or the errno, keep it open until standard input ends
     Hold {
         /// Device

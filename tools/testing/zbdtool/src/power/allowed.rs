@@ -39,6 +39,8 @@ pub struct Versions {
 pub struct Past<'a> {
     record: &'a Record,
     bounds: Bounds,
+    /// Data that was not flushed may be zeros, below the write pointer as well.
+    pub zeros: bool,
     /// Start of the last flush of everything that was acknowledged.
     flushed: u64,
     /// The same for single places.
@@ -50,6 +52,7 @@ impl<'a> Past<'a> {
         let mut past = Self {
             record,
             bounds,
+            zeros: false,
             flushed: 0,
             synced: BTreeMap::new(),
         };

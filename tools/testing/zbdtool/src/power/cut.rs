@@ -95,14 +95,28 @@ pub fn last(log: &Log, seed: u64) -> Cut {
     }
 }
 
-/// Chooses `count` moments at random, in the order of the log. The same one can come twice, with other losses.
-pub fn choose(log: &Log, from: usize, count: usize, seed: u64) -> Vec<Cut> {
-    let all = moments(log, from);
+/// Chooses `count` of the first moments at random, in the order of the log: the more likely, the more can be lost. The
+/// same one can come twice, with other losses.
+pub fn choose(log: &Log, from: usize, first: usize, count: usize, seed: u64) -> Vec<Cut> {
+    let mut all = moments(log, from);
+    all.truncate(first.max(1));
     let mut rng = Rng::new(seed);
+    // Up to which number each moment is drawn.
+    let ends: Vec<usize> = all
+        .iter()
+        .scan(0, |sum, cut| {
+            *sum += 1 + cut.cached.len();
+            Some(*sum)
+        })
+        .collect();
+    let sum = ends.last().copied().unwrap_or(1);
     let mut cuts: Vec<Cut> = (0..count)
-        .map(|_| Cut {
-            seed: rng.next(),
-            ..all[rng.below(all.len())].clone()
+        .map(|_| {
+            let drawn = rng.below(sum);
+            Cut {
+                seed: rng.next(),
+                ..all[ends.partition_point(|end| *end <= drawn)].clone()
+            }
         })
         .collect();
     cuts.sort_by_key(|cut| (cut.prefix, cut.moment));
@@ -270,12 +284,25 @@ mod tests {
     #[test]
     fn the_same_seed_chooses_the_same_cuts_in_order() {
         let log = sample();
-        let cuts = choose(&log, 2, 50, 4);
-        assert_eq!(cuts, choose(&log, 2, 50, 4));
-        assert_ne!(cuts, choose(&log, 2, 50, 5));
+        let cuts = choose(&log, 2, 9, 50, 4);
+        assert_eq!(cuts, choose(&log, 2, 9, 50, 4));
+        assert_ne!(cuts, choose(&log, 2, 9, 50, 5));
         assert!(cuts.windows(2).all(|w| w[0].prefix <= w[1].prefix));
+        let first = choose(&log, 2, 1, 9, 4);
+        assert!(first.iter().all(|cut| cut.moment == 5));
         let pieces: Vec<_> = cuts.iter().map(|cut| cut.pieces(&log)).collect();
         assert!(pieces.windows(2).any(|w| w[0] != w[1]));
+    }
+
+    #[test]
+    fn moments_with_more_in_the_cache_are_chosen_more_often() {
+        let cuts = choose(&sample(), 2, 9, 4000, 1);
+        let share = |moment| cuts.iter().filter(|cut| cut.moment == moment).count();
+        // Caches of 2, 1, 1 and 0 entries.
+        let shares = [5, 7, 10, 11].map(share);
+        for (seen, weight) in shares.iter().zip([3, 2, 2, 1]) {
+            assert!(seen.abs_diff(500 * weight) < 150, "{shares:?}");
+        }
     }
 
     /// Over many seeds each write is there whole, in part, and not at all, and nothing else ever is.

@@ -84,7 +84,7 @@ fn judge(dev: &str, journal: &str, discarded: bool) -> io::Result<bool> {
     let (findings, loss) = if discarded {
         verify::discarded(dev, &record)?
     } else {
-        verify::device(dev, &record, end)?
+        verify::device(dev, &record, end, false)?
     };
     for finding in &findings {
         println!("{finding}");

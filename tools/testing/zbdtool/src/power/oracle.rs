@@ -3,7 +3,7 @@
 //! Compares what is there after a power cut with what may be.
 
 use super::allowed::{Past, Span, Versions};
-use super::block::Content;
+use super::block::{Content, Tag};
 use super::journal::Shape;
 use crate::uapi::{BlkZone, SECTOR};
 use crate::zones;
@@ -71,7 +71,17 @@ pub fn check_zone(past: &Past, shape: &Shape, no: u64, found: &Found) -> Option<
         if no < shape.conventional {
             check_cells(past, shape, no, &found.blocks)
         } else {
-            check_sequential(&past.spans(no), shape, no, found)
+            let spans = past.spans(no);
+            match check_sequential(&spans, shape, no, found) {
+                Err((Fault::Hole, text)) if past.zeros => spans
+                    .iter()
+                    .find_map(|span| {
+                        let filled = without_zeros(span, shape, no, found);
+                        check_sequential(&spans, shape, no, &filled).ok()
+                    })
+                    .ok_or((Fault::Hole, text)),
+                outcome => outcome,
+            }
         }
     });
     outcome.err().map(|(fault, detail)| Finding {
@@ -79,6 +89,24 @@ pub fn check_zone(past: &Past, shape: &Shape, no: u64, found: &Found) -> Option<
         place: no,
         detail,
     })
+}
+
+/// The zone with data in place of zeros where it was not flushed, as if it was of this generation.
+fn without_zeros(span: &Span, shape: &Shape, no: u64, found: &Found) -> Found {
+    let mut filled = found.clone();
+    for index in span.low..span.high {
+        let content = &mut filled.blocks[index as usize];
+        let below = index < (found.zone.wp - found.zone.start) * SECTOR / shape.unit;
+        if *content == Content::Zeros && (below || found.zone.cond == FULL) {
+            *content = Content::Block(Tag {
+                run: shape.run,
+                place: no,
+                index,
+                generation: span.generation,
+            });
+        }
+    }
+    filled
 }
 
 fn check_report(shape: &Shape, no: u64, zone: &BlkZone) -> Outcome {

@@ -121,6 +121,44 @@ fn all_that_may_be_left_is_accepted() {
     }
 }
 
+/// What is not flushed may be zeros in some setups; nothing else changes.
+#[test]
+fn zeros_are_tolerated_only_above_what_was_flushed() {
+    let verdict = |lines: &str, found: &Found| {
+        let record = record(lines);
+        let end = Bounds {
+            must: record.lines,
+            may: record.lines,
+        };
+        let mut past = Past::new(&record, end);
+        past.zeros = true;
+        check_zone(&past, &SHAPE, ZONE, found).map(|f| f.fault)
+    };
+    let with = |found: &Found, index: usize, content: Content| {
+        let mut found = found.clone();
+        found.blocks[index] = content;
+        found
+    };
+    for data in 6..=9 {
+        assert_eq!(verdict(WRITTEN, &zone(0, data, 9, false)), None);
+    }
+    let island = with(&zone(0, 9, 9, false), 7, Content::Zeros);
+    assert_eq!(verdict(WRITTEN, &island), None);
+    let nothing = "+1 write 1 0 6 0 0\n-1\n";
+    assert_eq!(verdict(nothing, &zone(0, 0, 4, false)), None);
+    let finish = "+1 write 1 0 6 0 0\n-1\n+3 finish 1\n-3\n";
+    assert_eq!(verdict(finish, &zone(0, 3, 3, true)), None);
+
+    let lost = with(&zone(0, 9, 9, false), 5, Content::Zeros);
+    assert_eq!(verdict(WRITTEN, &lost), Some(Fault::Hole));
+    assert_eq!(verdict(WRITTEN, &zone(0, 5, 9, false)), Some(Fault::Hole));
+    assert_eq!(verdict(WRITTEN, &zone(0, 9, 11, false)), Some(Fault::Hole));
+    let stale = with(&island, 8, tag(ZONE, 8, 1));
+    assert_eq!(verdict(WRITTEN, &stale), Some(Fault::Hole));
+    let flushed = format!("{finish}+5 flush\n-5\n");
+    assert_eq!(verdict(&flushed, &zone(0, 3, 3, true)), Some(Fault::Lost));
+}
+
 /// A change of something that was right.
 type Plant = fn(&mut Found);
 

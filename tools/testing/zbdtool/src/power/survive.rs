@@ -61,9 +61,15 @@ pub struct SurviveArgs {
     /// Seed of the cuts
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Only in the first so many moments: the device is being made
+    #[arg(long, default_value_t = usize::MAX)]
+    first: usize,
     /// Only the cut of this number
     #[arg(long)]
     only: Option<usize>,
+    /// What was not flushed may read as zeros: with buffered_io, on a file system that stores sizes before data
+    #[arg(long)]
+    zeros: bool,
     /// File system on the device, whose files are judged instead of the zones
     #[command(flatten)]
     top: files::TopArgs,
@@ -83,6 +89,7 @@ struct Tally {
     torn: u64,
     zones: u64,
     blocks: u64,
+    zeros: u64,
     files: u64,
 }
 
@@ -191,11 +198,17 @@ impl Run<'_> {
             self.tally.files += files;
             return Ok(());
         }
-        let (findings, Loss { zones, blocks }) =
-            verify::device(&self.args.dev, &self.record, bounds)?;
+        let args = self.args;
+        let (findings, loss) = verify::device(&args.dev, &self.record, bounds, args.zeros)?;
+        let Loss {
+            zones,
+            blocks,
+            zeros,
+        } = loss;
         self.faults.extend(findings.iter().map(ToString::to_string));
         self.tally.zones += zones;
         self.tally.blocks += blocks;
+        self.tally.zeros += zeros;
         Ok(())
     }
 
@@ -257,7 +270,8 @@ impl Run<'_> {
     fn all(&mut self) -> io::Result<()> {
         let from =
             cut::start_of_load(&self.log).ok_or_else(|| io::Error::other("no mark in the log"))?;
-        let cuts = cut::choose(&self.log, from, self.args.count, self.args.seed);
+        let args = self.args;
+        let cuts = cut::choose(&self.log, from, args.first, args.count, args.seed);
         let mut done = 0;
         for (no, cut) in cuts.iter().enumerate() {
             if self.args.only.is_some_and(|only| only != no) {
@@ -295,7 +309,7 @@ pub fn run(args: &SurviveArgs) -> io::Result<bool> {
     let t = &run.tally;
     println!(
         "cuts={} survived={} fua={} unborn={} entries={} lines={} writes_lost={} writes_torn={} zones_behind={} \
-         blocks_behind={} files={}",
+         blocks_behind={} zeros={} files={}",
         t.cuts,
         t.cuts - t.bad,
         t.fua,
@@ -306,6 +320,7 @@ pub fn run(args: &SurviveArgs) -> io::Result<bool> {
         t.torn,
         t.zones,
         t.blocks,
+        t.zeros,
         t.files
     );
     Ok(t.bad == 0 && t.cuts > 0)

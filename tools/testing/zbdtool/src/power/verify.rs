@@ -23,6 +23,8 @@ pub struct Loss {
     pub zones: u64,
     /// Blocks of conventional zones, likewise.
     pub blocks: u64,
+    /// Blocks of zeros below the write pointers of zones that are not full.
+    pub zeros: u64,
 }
 
 /// Opens the device and checks that it looks as it did.
@@ -85,6 +87,10 @@ fn loss(past: &Past, shape: &Shape, must: u64, found: &[Found]) -> Loss {
                 _ => (found.zone.wp - found.zone.start) * SECTOR / shape.unit,
             };
             loss.zones += u64::from(now < wp);
+            if found.zone.cond != 0xe {
+                let below = found.blocks.iter().take(now as usize);
+                loss.zeros += below.filter(|c| **c == block::Content::Zeros).count() as u64;
+            }
             continue;
         }
         let mut latest = vec![None; found.blocks.len()];
@@ -136,14 +142,20 @@ fn use_again(file: &File, shape: &Shape, found: &[Found]) -> io::Result<Option<F
     }
 }
 
-/// All that is wrong with the device, and what it lost.
-pub fn device(dev: &str, record: &Record, bounds: Bounds) -> io::Result<(Vec<Finding>, Loss)> {
+/// All that is wrong with the device, and what it lost. `zeros`: data that was not flushed may be zeros.
+pub fn device(
+    dev: &str,
+    record: &Record,
+    bounds: Bounds,
+    zeros: bool,
+) -> io::Result<(Vec<Finding>, Loss)> {
     let shape = &record.shape;
     let file = match open(dev, shape)? {
         Ok(file) => file,
         Err(finding) => return Ok((vec![finding], Loss::default())),
     };
-    let past = Past::new(record, bounds);
+    let mut past = Past::new(record, bounds);
+    past.zeros = zeros;
     let found = read(&file, shape)?;
     let mut findings: Vec<Finding> = (0..)
         .zip(&found)
