@@ -7,13 +7,15 @@
 
 NVMET_CFG=/sys/kernel/config/nvmet
 
-# nvmet_up DEVICE: sets NVME (block device of the namespace) and NVMEG (its character device).
+# nvmet_up DEVICE: sets NVME (block device of the namespace), NVMEG (its character device) and NVMET_NQN (for nvmet_down).
 nvmet_up() {
 	local nqn=zloop-test-$RANDOM ctrl i dir
 
 	modprobe -q -a nvmet nvme-loop || skip "no nvmet or nvme-loop module"
 	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
 	undo nvmet "$nqn"
+	# shellcheck disable=SC2034 # for the scripts
+	NVMET_NQN=$nqn
 	dir=$NVMET_CFG/subsystems/$nqn
 	mkdir "$dir" || fail "cannot make an NVMe target subsystem"
 	echo 1 > "$dir/attr_allow_any_host"
