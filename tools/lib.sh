@@ -104,6 +104,12 @@ remove_tree() {
 	in_userns rm -rf --one-file-system -- "$1"
 }
 
+# build_zbdtool: the helper program of the tests, build/cargo/zbdtool/release/zbdtool.
+build_zbdtool() {
+	step "build zbdtool" "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
+		cargo build --release --locked --manifest-path "$TOP/tools/testing/zbdtool/Cargo.toml"
+}
+
 # kernel_tap STATUS NAME DIR: one test point from the status of tools/vm.
 kernel_tap() {
 	local not=''
