@@ -22,6 +22,7 @@ module_to_test = $(if $(MODULE),,module)
 
 export KERNEL MODULE V RUSTC ZLOOP_CACHE MIRROR INSTALL_MOD_PATH
 export BLKTESTS XFSTESTS
+export CUTS KILLS SEED CRASH
 
 ##@ The module
 
@@ -61,7 +62,7 @@ check: $(module_to_test) peer ## check-quick, the functional suite, and the suit
 .PHONY: check-full
 check-full: $(module_to_test) peer ## the same with the suites in full, and the builds in the kernel's tree
 	@$(tools)/check-in-tree
-	@$(tools)/check quick functional qemu samples fs-full zbd-full
+	@$(tools)/check quick functional qemu samples fs-full zbd-full crash
 
 .PHONY: check-quick
 check-quick: ## unit tests, formatting, lints, module build: no VM
@@ -86,6 +87,10 @@ check-fs: $(module_to_test) ## zonefs, btrfs, f2fs and XFS on zloop
 	@$(tools)/check-suites fs-full
 check-zbd: $(module_to_test) ## fio's t/zbd tests, in two geometries
 	@$(tools)/check-suites zbd-full
+
+.PHONY: check-crash
+check-crash: $(module_to_test) ## power cuts; CUTS=2000 KILLS=20 SEED=7 for more and others
+	@$(tools)/check-crash
 
 .PHONY: check-blktests check-xfstests
 check-blktests: $(module_to_test) ## blktests, from your check-out BLKTESTS=DIR
