@@ -83,10 +83,10 @@ parallel() {
 	backing "${2:-tmpfs}"
 	add "capacity_mb=256,zone_size_mb=64,conv_zones=0,nr_queues=2${1:+,$1}"
 	nvmet_up "$DEV"
-	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 8 --len 8192 --seconds 3 \
+	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 8 --len "$NVMET_SAFE_LEN" --seconds 3 \
 		--acks "$ZL_T/acks") || fail "$line"
 	diag "$line"
-	[[ $line == *" failed=0 "* || $(append --zone 0 --len 8192)$(append --zone 1 --len 8192) == status*status* ]] ||
+	[[ $line == *" failed=0 "* || $(append --zone 0 --len "$NVMET_SAFE_LEN")$(append --zone 1 --len "$NVMET_SAFE_LEN") == status*status* ]] ||
 		fail "appends failed, but the zones are not full: $line"
 	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
 	diag "$line"

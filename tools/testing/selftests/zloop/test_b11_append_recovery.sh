@@ -11,9 +11,10 @@
 recover() {
 	local i pid line
 	backing_xfs_rt
-	add "capacity_mb=128,zone_size_mb=64,conv_zones=0,nr_queues=2,$1"
+	add "capacity_mb=512,zone_size_mb=256,conv_zones=0,nr_queues=2,$1"
 	nvmet_up "$DEV"
-	"$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 1 --threads 8 --len 4096 --seconds 6 --pause 2 \
+	"$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 1 --threads 8 --len "$NVMET_SAFE_LEN" --rest 8 \
+		--seconds 6 --pause 2 \
 		--acks "$ZL_T/acks" > "$ZL_T/out" &
 	pid=$!
 	undo pid "$pid"

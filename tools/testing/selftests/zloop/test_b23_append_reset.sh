@@ -11,7 +11,7 @@ race() {
 	backing "$1"
 	add capacity_mb=32,zone_size_mb=4,conv_zones=0,nr_queues=2,ordered_zone_append
 	nvmet_up "$DEV"
-	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 4 --threads 6 --len 16384 --seconds 5 \
+	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 4 --threads 6 --len "$NVMET_SAFE_LEN" --seconds 5 \
 		--reset-dev "$DEV") || fail "$line"
 	diag "$line"
 	[[ $line != *resets=0* ]] || fail "no reset was done"

@@ -94,9 +94,10 @@ t_fail_at_the_end() {
 t_acknowledged_appends() {
 	local i line pid
 	backing_xfs_rt
-	add "capacity_mb=256,zone_size_mb=64,conv_zones=0,nr_queues=2${1:+,$1}"
+	add "capacity_mb=512,zone_size_mb=128,conv_zones=0,nr_queues=2${1:+,$1}"
 	nvmet_up "$DEV"
-	"$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 6 --len 8192 --seconds 5 --pause 20 \
+	"$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 6 --len "$NVMET_SAFE_LEN" --rest 8 \
+		--seconds 5 --pause 20 \
 		--acks "$ZL_T/acks" > "$ZL_T/out" &
 	pid=$!
 	undo pid "$pid"

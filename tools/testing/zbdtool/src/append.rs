@@ -158,6 +158,9 @@ pub struct HammerArgs {
     /// Also reset the zones at random, through this device
     #[arg(long)]
     reset_dev: Option<String>,
+    /// Rest of a thread after each append, in milliseconds
+    #[arg(long, default_value_t = 0)]
+    rest: u64,
     /// Pause after a failed append, in milliseconds
     #[arg(long, default_value_t = 1)]
     pause: u64,
@@ -194,6 +197,7 @@ pub fn hammer(args: &HammerArgs) -> io::Result<bool> {
                             std::thread::sleep(Duration::from_millis(args.pause));
                         }
                     }
+                    std::thread::sleep(Duration::from_millis(args.rest));
                 }
                 acks.lock().unwrap_or_else(|e| e.into_inner()).extend(own);
             });
