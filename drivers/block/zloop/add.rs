@@ -29,6 +29,7 @@ use crate::{
         geometry::Geometry,
         options::AddOptions,
         write_pointer::WritePointer,
+        Sector,
         ZoneNo, //
     },
     path::Path,
@@ -75,6 +76,12 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     store.sync()?;
 
     let nr_queues = options.nr_queues.min(task::num_online_cpus());
+    let file = zones
+        .first()
+        .ok_or(EINVAL)?
+        .data_file()
+        .map_err(|_| EINVAL)?;
+    let direct = !options.buffered_io;
     let config = Config {
         block_size: block.block_size,
         caching: if options.buffered_io {
@@ -84,6 +91,12 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         },
         ordered_zone_append: options.ordered_zone_append,
         discard_write_cache: options.discard_write_cache,
+        inline: options.submit_inline && direct && file.can_try(),
+        preallocate: if direct && file.is_on_block_device() {
+            Sector::from(options.prealloc_kb) << 1
+        } else {
+            0
+        },
     };
     let limits = ZonedLimits {
         block_size: block.block_size,
@@ -94,6 +107,8 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         zone_sectors: u32::try_from(geometry.zone_size())?,
         max_sectors: MAX_SECTORS,
         max_append_sectors: if options.zone_append { MAX_SECTORS } else { 0 },
+        // A cache that is to be lost needs flushes, which say what is not.
+        fua: options.fua && !options.discard_write_cache,
         max_open_zones: options.max_open_zones,
     };
     let device = Arc::pin_init(

@@ -11,6 +11,7 @@
  * @fn bdev_physical_block_size
  * @fn blk_should_fake_timeout
  * @fn fatal_signal_pending
+ * @fn end_of_stack
  * @fn file_inode
  * @fn file_mnt_idmap
  * @fn i_size_read
@@ -25,7 +26,9 @@
  * @fn end_creating_path
  * @fn start_removing_noperm
  * @fn vfs_path_lookup
+ * @fn zloop_bio_lists_empty
  * @fn zloop_in_task
+ * @fn zloop_kiocb_start_write_trylock
  * @fn zloop_num_online_cpus
  * @fn zloop_rq_bvecs
  * @fn zloop_rq_iter_in_place
@@ -45,14 +48,18 @@
 #include <linux/ratelimit.h>
 #include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
+#include <linux/sched/task_stack.h>
 #include <linux/stat.h>
+#include <linux/statfs.h>
 #include <linux/uio.h>
 #include <linux/workqueue.h>
 #include <linux/xattr.h>
 
+bool zloop_bio_lists_empty(const struct bio_list *lists);
 bool zloop_in_task(void);
 unsigned int zloop_num_online_cpus(void);
 unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned int max);
+bool zloop_kiocb_start_write_trylock(struct kiocb *kiocb);
 bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_iter *iter);
 void zloop_rq_zero_from(struct request *rq, unsigned int from);
 void zloop_synchronize_rcu_tasks(void);
@@ -63,6 +70,7 @@ void zloop_synchronize_rcu_tasks(void);
 #ifdef __BINDGEN__
 ZLOOP_CONST(blk_features_t, BLK_FEAT_ZONED);
 ZLOOP_CONST(blk_features_t, BLK_FEAT_WRITE_CACHE);
+ZLOOP_CONST(blk_features_t, BLK_FEAT_FUA);
 ZLOOP_CONST(blk_status_t, BLK_STS_OK);
 ZLOOP_CONST(blk_status_t, BLK_STS_NOTSUPP);
 ZLOOP_CONST(blk_status_t, BLK_STS_TIMEOUT);
@@ -71,10 +79,19 @@ ZLOOP_CONST(blk_status_t, BLK_STS_RESOURCE);
 ZLOOP_CONST(blk_status_t, BLK_STS_IOERR);
 ZLOOP_CONST(blk_status_t, BLK_STS_ZONE_OPEN_RESOURCE);
 ZLOOP_CONST(int, IOCB_DIRECT);
+ZLOOP_CONST(int, IOCB_DSYNC);
+ZLOOP_CONST(int, IOCB_NOWAIT);
+ZLOOP_CONST(int, FALLOC_FL_KEEP_SIZE);
+ZLOOP_CONST(int, FS_REQUIRES_DEV);
+ZLOOP_CONST(fmode_t, FMODE_NOCMTIME);
+ZLOOP_CONST(fmode_t, FMODE_NOWAIT);
 ZLOOP_CONST(fmode_t, FMODE_CAN_ODIRECT);
 ZLOOP_CONST(unsigned int, LOOKUP_DIRECTORY);
 ZLOOP_CONST(unsigned int, PF_LOCAL_THROTTLE);
+ZLOOP_CONST(unsigned int, PF_MEMALLOC);
+ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOFS);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOIO);
+ZLOOP_CONST(blk_opf_t, REQ_FUA);
 #endif
 
 #endif

@@ -12,6 +12,7 @@
 use crate::{
     abstractions::{
         block::{
+            nested::Nested,
             operations::Operations,
             request::{
                 Op,
@@ -73,8 +74,23 @@ impl Operations for Driver {
         &device.queue
     }
 
-    fn queue(mut rq: Request) {
+    fn queue(mut rq: Request, nested: Option<&Nested>) {
         rq.command_mut().stage = Stage::New;
+        let nested = nested.filter(|_| rq.device().config.inline);
+
+        match (rq.op(), nested) {
+            (Op::Read, Some(nested)) => return transfer::read(rq, Some(nested)),
+            (Op::Write | Op::ZoneAppend, Some(nested)) => {
+                if is_conventional(&rq) {
+                    return transfer::write_conventional(rq, Some(nested));
+                }
+                if let Some(rq) = enter(rq) {
+                    transfer::write_sequential(rq, Some(nested));
+                }
+                return;
+            }
+            _ => {}
+        }
         // With ordered_zone_append this decides where the data goes: in the order of submission.
         let in_order = match rq.op() {
             Op::Write | Op::ZoneOpen | Op::ZoneClose | Op::ZoneFinish | Op::ZoneReset => true,
@@ -164,7 +180,7 @@ pub(crate) fn leave(zone: &Zone) {
 /// Begins a request that does not have the turn of its zone. May sleep.
 fn start(rq: Request) {
     match rq.op() {
-        Op::Read => transfer::read(rq),
+        Op::Read => transfer::read(rq, None),
         Op::Flush => {
             let status = match flush::flush(rq.device()) {
                 Ok(()) => Status::OK,
@@ -176,7 +192,9 @@ fn start(rq: Request) {
             let first = rq.device().geometry.nr_conv_zones();
             reset_all(rq, first, false);
         }
-        Op::Write | Op::ZoneAppend if is_conventional(&rq) => transfer::write_conventional(rq),
+        Op::Write | Op::ZoneAppend if is_conventional(&rq) => {
+            transfer::write_conventional(rq, None)
+        }
         Op::Write
         | Op::ZoneAppend
         | Op::ZoneOpen
@@ -198,7 +216,7 @@ fn act(rq: Request) {
     };
     let device = rq.device();
     let outcome = match rq.op() {
-        Op::Write | Op::ZoneAppend => return transfer::write_sequential(rq),
+        Op::Write | Op::ZoneAppend => return transfer::write_sequential(rq, None),
         Op::ZoneOpen => zone.open(device),
         Op::ZoneClose => zone.close(device),
         Op::ZoneFinish => zone.finish(device),

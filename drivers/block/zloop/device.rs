@@ -23,7 +23,10 @@ use crate::{
         ratelimit::RateLimit,
         workqueue::OwnedQueue, //
     },
-    commands::Driver,
+    commands::{
+        self,
+        Driver, //
+    },
     flush::{
         self,
         Flush, //
@@ -47,6 +50,14 @@ use kernel::{
     prelude::*,
     str::CString,
     sync::{
+        atomic::{
+            ordering::{
+                Full,
+                Relaxed,
+                Release, //
+            },
+            Atomic, //
+        },
         Arc,
         SpinLock, //
     }, //
@@ -63,6 +74,10 @@ pub(crate) struct Config {
     pub(crate) ordered_zone_append: bool,
     /// Whether a removal loses what was not flushed.
     pub(crate) discard_write_cache: bool,
+    /// Whether I/O is submitted in the context of the submitter where possible.
+    pub(crate) inline: bool,
+    /// How far ahead of the write pointer blocks are allocated at most, in sectors.
+    pub(crate) preallocate: Sector,
 }
 
 /// A device.
@@ -85,6 +100,8 @@ pub(crate) struct Device {
     dirty: SpinLock<KVVec<ZoneNo>>,
     #[pin]
     pub(crate) flush: Flush,
+    /// Whether a zone may have blocks allocated ahead.
+    has_ahead: Atomic<u32>,
     /// Keeps failing I/O from flooding the log.
     #[pin]
     pub(crate) error_log: RateLimit,
@@ -122,6 +139,7 @@ impl Device {
             open_zones <- new_spinlock!(OpenSet::new(slots, max_open_zones), "Device::open_zones"),
             dirty <- new_spinlock!(dirty, "Device::dirty"),
             flush <- flush,
+            has_ahead: Atomic::new(0u32),
             error_log <- RateLimit::new(c"zloop"),
             reservation,
             _module: module,
@@ -179,6 +197,33 @@ impl Device {
         core::mem::swap(&mut *self.dirty.lock(), empty);
     }
 
+    /// Gives back the blocks allocated ahead in all zones but `except`, as far as nobody is busy
+    /// with them. Returns whether there were any. Sleeps.
+    pub(crate) fn release_ahead(&self, except: ZoneNo) -> bool {
+        if self.has_ahead.xchg(0, Full) == 0 {
+            return false;
+        }
+
+        let mut any = false;
+
+        for zone in self.zones.iter().filter(|zone| zone.no != except) {
+            if zone.turn.try_take() {
+                any |= zone.release_ahead();
+                commands::leave(zone);
+            } else {
+                self.note_ahead();
+            }
+        }
+        any
+    }
+
+    /// Notes that a zone has blocks allocated ahead.
+    pub(crate) fn note_ahead(&self) {
+        if self.has_ahead.load(Relaxed) == 0 {
+            self.has_ahead.store(1, Release);
+        }
+    }
+
     /// Makes durable what is in the zone files, or discards what was not flushed, and closes them,
     /// after the disk is gone. May sleep.
     ///
@@ -195,6 +240,8 @@ impl Device {
             );
         }
         for zone in self.zones.iter() {
+            zone.release_ahead();
+            zone.update_times();
             drop(zone.take_file());
         }
         self.reservation.release_directory();

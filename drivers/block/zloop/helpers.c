@@ -2,14 +2,33 @@
 /*
  * C side of what Rust cannot call: macros. Nothing here decides anything.
  */
+#include <linux/bio.h>
 #include <linux/blk-mq.h>
 #include <linux/cpumask.h>
+#include <linux/fs.h>
 #include <linux/highmem.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/uio.h>
 
 #include "bindings_helper.h"
+
+/* Whether nothing waits on either list of current->bio_list. */
+bool zloop_bio_lists_empty(const struct bio_list *lists)
+{
+	return bio_list_empty(&lists[0]) && bio_list_empty(&lists[1]);
+}
+
+/* As kiocb_start_write(), but fails instead of waiting for a thaw. */
+bool zloop_kiocb_start_write_trylock(struct kiocb *kiocb)
+{
+	struct super_block *sb = file_inode(kiocb->ki_filp)->i_sb;
+
+	if (!sb_start_write_trylock(sb))
+		return false;
+	__sb_writers_release(sb, SB_FREEZE_WRITE);
+	return true;
+}
 
 /* Whether the caller may sleep as far as interrupts are concerned. */
 bool zloop_in_task(void)

@@ -10,6 +10,7 @@
 use crate::{
     abstractions::{
         block::{
+            nested::Nested,
             request::Op,
             request_io::Direction,
             status::Status, //
@@ -29,6 +30,7 @@ use crate::{
     model::Sector,
     refusal::Refusal,
     zone::{
+        Admission,
         ReadFrom,
         Zone, //
     }, //
@@ -52,6 +54,10 @@ pub(crate) struct Progress {
     done: u32,
     /// Attempts that moved nothing.
     retries: u32,
+    /// Whether the last attempt could wait for the file system.
+    may_wait: bool,
+    /// Whether blocks were given back for it already.
+    made_room: bool,
 }
 
 impl Progress {
@@ -60,6 +66,8 @@ impl Progress {
             start,
             done: 0,
             retries: 0,
+            may_wait: true,
+            made_room: false,
         }
     }
 
@@ -74,16 +82,33 @@ impl Progress {
     }
 }
 
-/// Moves the rest of the data, all but the first `done` bytes.
-fn transfer(mut rq: Request, file: BackingFile, direction: Direction, progress: Progress) {
+/// Moves the rest of the data, all but the first `done` bytes. May sleep unless `nested`.
+fn transfer(
+    mut rq: Request,
+    file: BackingFile,
+    direction: Direction,
+    mut progress: Progress,
+    nested: Option<&Nested>,
+) {
     let caching = rq.device().config.caching;
 
+    progress.may_wait = nested.is_none();
     rq.command_mut().stage = Stage::Moving(progress);
-    rq.submit(file, direction, caching, progress.pos(), progress.done);
+    match nested {
+        None => rq.submit(file, direction, caching, progress.pos(), progress.done),
+        Some(scope) => rq.try_submit(
+            file,
+            direction,
+            caching,
+            progress.pos(),
+            progress.done,
+            scope,
+        ),
+    }
 }
 
-/// Begins a read. May sleep.
-pub(crate) fn read(mut rq: Request) {
+/// Begins a read. May sleep unless `nested`.
+pub(crate) fn read(mut rq: Request, nested: Option<&Nested>) {
     let start = rq.device().geometry.offset_in_zone(rq.sector());
     let source = match zone_of(&rq) {
         Some(zone) => zone.read_from(start),
@@ -91,7 +116,9 @@ pub(crate) fn read(mut rq: Request) {
     };
 
     match source {
-        Ok(ReadFrom::File(file)) => transfer(rq, file, Direction::Read, Progress::new(start)),
+        Ok(ReadFrom::File(file)) => {
+            transfer(rq, file, Direction::Read, Progress::new(start), nested)
+        }
         Ok(ReadFrom::Nowhere) => {
             rq.zero_from(0);
             rq.end(Status::OK);
@@ -100,8 +127,9 @@ pub(crate) fn read(mut rq: Request) {
     }
 }
 
-/// Begins a write to a conventional zone; any number of them go on at a time. May sleep.
-pub(crate) fn write_conventional(rq: Request) {
+/// Begins a write to a conventional zone; any number of them go on at a time. May sleep
+/// unless `nested`.
+pub(crate) fn write_conventional(rq: Request, nested: Option<&Nested>) {
     let start = rq.device().geometry.offset_in_zone(rq.sector());
     let file = match zone_of(&rq) {
         Some(zone) => zone.data_file(),
@@ -109,29 +137,30 @@ pub(crate) fn write_conventional(rq: Request) {
     };
 
     match file {
-        Ok(file) => transfer(rq, file, Direction::Write, Progress::new(start)),
+        Ok(file) => transfer(rq, file, Direction::Write, Progress::new(start), nested),
         Err(refusal) => end(rq, Err(refusal)),
     }
 }
 
-/// Begins a write or an append to the sequential zone whose turn the request has. May sleep.
-pub(crate) fn write_sequential(rq: Request) {
+/// Begins a write or an append to the sequential zone whose turn the request has. May sleep
+/// unless `nested`.
+pub(crate) fn write_sequential(rq: Request, nested: Option<&Nested>) {
     let device = rq.device();
     let at = match rq.op() {
         Op::ZoneAppend => None,
         _ => Some(device.geometry.offset_in_zone(rq.sector())),
     };
     let admission = match zone_of(&rq) {
-        Some(zone) => zone.admit_write(device, at, Sector::from(rq.sectors())),
+        Some(zone) => zone.admit_write(device, at, Sector::from(rq.sectors()), nested.is_none()),
         None => return rq.end(Status::IO_ERROR),
     };
 
     match admission {
-        Ok(admission) => {
-            let progress = Progress::new(admission.start);
-
-            transfer(rq, admission.file, Direction::Write, progress);
+        Ok(Admission::Granted { file, start }) => {
+            transfer(rq, file, Direction::Write, Progress::new(start), nested);
         }
+        // The request keeps its turn.
+        Ok(Admission::NeedsToWait) => rq.defer(),
         Err(refusal) => finish(rq, Err(refusal)),
     }
 }
@@ -142,6 +171,16 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     match result {
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
+        Err(error) if error == EAGAIN && !progress.may_wait => {}
+        // What was allocated ahead for others must not be what this one lacks.
+        Err(error)
+            if (error == ENOSPC || error == EDQUOT)
+                && rq.op() != Op::Read
+                && !progress.made_room
+                && make_room(&rq, &progress) =>
+        {
+            progress.made_room = true;
+        }
         Err(error) => return settle(rq, progress.start, Err(error)),
     }
     if progress.done == rq.len_bytes() {
@@ -162,8 +201,22 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     } else if progress.retries > MAX_RETRIES {
         settle(rq, progress.start, Err(EIO));
     } else {
-        transfer(rq, file, direction, progress);
+        transfer(rq, file, direction, progress, None);
     }
+}
+
+/// Gives back what is allocated ahead in other zones, after a write found no space. Returns whether
+/// the rest of the write can be tried again. Sleeps.
+fn make_room(rq: &Request, progress: &Progress) -> bool {
+    let Some(zone) = zone_of(rq) else {
+        return false;
+    };
+
+    rq.device().release_ahead(zone.no)
+        && (is_conventional(rq)
+            || zone
+                .data_file()
+                .is_ok_and(|file| file.size() == progress.pos()))
 }
 
 /// Brings the zone's state in line with what became of the request's data, and ends the request.

@@ -32,6 +32,11 @@ use crate::{
             Refused, //
         },
         open_set::Openness,
+        preallocation::{
+            self,
+            Preallocation,
+            Step, //
+        },
         write_pointer::WritePointer,
         Sector,
         ZoneNo, //
@@ -70,6 +75,9 @@ enum Kind {
 
 struct Sequential {
     wp: WritePointer,
+    ahead: Preallocation,
+    /// Something was written since the device was added; the file's times do not show it yet.
+    written: bool,
     health: Health,
     cache: CacheMark,
 }
@@ -103,11 +111,16 @@ pub(crate) enum Snapshot {
     InDoubt,
 }
 
-/// What may be written where: the go-ahead for one write.
-pub(crate) struct Admission {
-    pub(crate) file: BackingFile,
-    /// First sector of the write from the start of the zone.
-    pub(crate) start: Sector,
+/// Whether one write may go on.
+pub(crate) enum Admission {
+    /// It may.
+    Granted {
+        file: BackingFile,
+        /// First sector of the write from the start of the zone.
+        start: Sector,
+    },
+    /// Something has to be done before that sleeps.
+    NeedsToWait,
 }
 
 /// Where a read gets its data.
@@ -146,6 +159,8 @@ impl Zone {
                     flushing: None,
                 },
                 wp,
+                ahead: Preallocation::NONE,
+                written: false,
                 health: Health::Good,
             }),
         };
@@ -202,7 +217,8 @@ impl Zone {
     }
 
     /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
-    /// write pointer for an append (`None`). Opens the zone implicitly. Needs the turn.
+    /// write pointer for an append (`None`). Opens the zone implicitly. Needs the turn. Sleeps only
+    /// if it `may_wait`.
     ///
     /// The write pointer stays where it is until [`Zone::commit_write`].
     pub(crate) fn admit_write(
@@ -210,21 +226,104 @@ impl Zone {
         device: &Device,
         at: Option<Sector>,
         len: Sector,
+        may_wait: bool,
     ) -> Result<Admission, Refusal> {
-        self.recover(device)?;
+        if may_wait {
+            self.recover(device)?;
+        }
 
         let mut state = self.state.lock();
         let file = state.file()?;
-        let wp = &mut state.sequential()?.wp;
+        let seq = state.sequential()?;
+
+        if !may_wait && seq.health != Health::Good {
+            return Ok(Admission::NeedsToWait);
+        }
+        let capacity = seq.wp.capacity();
         let plan = match at {
-            Some(at) => wp.plan_write(at, len),
-            None => wp.plan_append(len),
+            Some(at) => seq.wp.plan_write(at, len),
+            None => seq.wp.plan_append(len),
         }
         .map_err(Refusal::Write)?;
         let start = plan.start();
+        let step = seq
+            .ahead
+            .before_write(start, start + len, capacity, device.config.preallocate);
 
+        if step.is_some() && !may_wait {
+            return Ok(Admission::NeedsToWait);
+        }
         device.open_implicitly(self.no)?;
-        Ok(Admission { file, start })
+        drop(state);
+        if let Some(step) = step {
+            self.allocate_ahead(device, &file, step);
+        }
+        Ok(Admission::Granted { file, start })
+    }
+
+    /// Allocates blocks ahead of the write pointer, as far as there are plenty of them. Failing to
+    /// is no error: the write that follows allocates its own. Needs the turn; sleeps.
+    fn allocate_ahead(&self, device: &Device, file: &BackingFile, step: Step) {
+        let Ok(space) = file.space() else {
+            return;
+        };
+        let allocate = || {
+            let bytes = |sectors| sectors << kernel::block::SECTOR_SHIFT;
+
+            preallocation::has_room(space.available, space.total)
+                && file
+                    .allocate(bytes(step.start), bytes(step.end - step.start))
+                    .is_ok()
+        };
+
+        if allocate() {
+            if let Ok(seq) = self.state.lock().sequential() {
+                seq.ahead.extend(step);
+            }
+            device.note_ahead();
+        }
+    }
+
+    /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
+    ///
+    /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.
+    pub(crate) fn release_ahead(&self) -> bool {
+        let (file, wp) = {
+            let mut state = self.state.lock();
+            let Ok(file) = state.file() else {
+                return false;
+            };
+            let Ok(seq) = state.sequential() else {
+                return false;
+            };
+            let ahead = core::mem::take(&mut seq.ahead);
+
+            if seq.health != Health::Good || !ahead.is_ahead_of(seq.wp.offset()) {
+                return false;
+            }
+            (file, seq.wp.offset())
+        };
+
+        file.truncate(wp << kernel::block::SECTOR_SHIFT).is_ok()
+    }
+
+    /// Has the times of the file show that it was written to. After the last I/O; sleeps.
+    pub(crate) fn update_times(&self) {
+        let file = {
+            let mut state = self.state.lock();
+            let written = match state.sequential() {
+                Ok(seq) => core::mem::take(&mut seq.written),
+                Err(_) => true,
+            };
+
+            match state.file() {
+                Ok(file) if written => file,
+                _ => return,
+            }
+        };
+
+        // A file system that refuses has its reasons; the data is not concerned.
+        let _ = file.update_times();
     }
 
     /// Moves the write pointer over `len` sectors at `start` that were written, as admitted. Needs
@@ -241,6 +340,7 @@ impl Zone {
         let full = plan.fills_zone();
 
         plan.commit();
+        seq.written = true;
         if full {
             device.close(self.no);
         }
@@ -265,7 +365,9 @@ impl Zone {
         self.command(device, condition::close, || {
             device.close(self.no);
             Ok(())
-        })
+        })?;
+        self.release_ahead();
+        Ok(())
     }
 
     /// Runs a command that touches the state only.
@@ -287,6 +389,8 @@ impl Zone {
 
     /// Makes the zone full. Needs the turn; may sleep.
     pub(crate) fn finish(&self, device: &Device) -> Result<(), Refusal> {
+        // Otherwise the file would keep blocks that it has no data for.
+        self.release_ahead();
         self.resize(
             device,
             condition::finish,
@@ -348,6 +452,7 @@ impl Zone {
         let seq = state.sequential()?;
 
         commit(seq);
+        seq.ahead = Preallocation::NONE;
         seq.health = Health::Good;
         device.close(self.no);
         state.mark_dirty(device, self.no);
@@ -387,6 +492,7 @@ impl Zone {
             }
         };
         seq.cache.flushed = seq.cache.flushed.min(seq.wp.offset());
+        seq.ahead = Preallocation::NONE;
         // What opened the zone implicitly has not happened.
         let unused = seq.wp.is_empty() && device.openness(self.no) == Openness::Implicit;
 

@@ -31,6 +31,7 @@ pub(crate) mod geometry;
 pub(crate) mod layout;
 pub(crate) mod open_set;
 pub(crate) mod options;
+pub(crate) mod preallocation;
 pub(crate) mod record;
 pub(crate) mod write_pointer;
 

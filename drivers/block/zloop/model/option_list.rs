@@ -30,10 +30,13 @@ pub(super) enum Opt {
     OrderedZoneAppend,
     DiscardWriteCache,
     MaxOpenZones,
+    SubmitInline,
+    PreallocKb,
+    Fua,
 }
 
 /// All options with their names.
-pub(super) const OPTIONS: [(&str, Opt); 13] = [
+pub(super) const OPTIONS: [(&str, Opt); 16] = [
     ("id", Opt::Id),
     ("capacity_mb", Opt::CapacityMb),
     ("zone_size_mb", Opt::ZoneSizeMb),
@@ -47,6 +50,9 @@ pub(super) const OPTIONS: [(&str, Opt); 13] = [
     ("ordered_zone_append", Opt::OrderedZoneAppend),
     ("discard_write_cache", Opt::DiscardWriteCache),
     ("max_open_zones", Opt::MaxOpenZones),
+    ("submit_inline", Opt::SubmitInline),
+    ("prealloc_kb", Opt::PreallocKb),
+    ("fua", Opt::Fua),
 ];
 
 /// What C's `isspace()` says.

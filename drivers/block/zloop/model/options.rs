@@ -35,7 +35,7 @@ pub(crate) use super::option_list::ParseError;
 /// What a read of the control device returns: one line for each command.
 pub(crate) const HELP: &str = "add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_capacity_mb=%u,\
     conv_zones=%u,base_dir=%s,nr_queues=%u,queue_depth=%u,buffered_io,zone_append=%u,\
-    ordered_zone_append,discard_write_cache,max_open_zones=%u\n\
+    ordered_zone_append,discard_write_cache,max_open_zones=%u,submit_inline=%u,prealloc_kb=%u,fua=%u\n\
     remove id=%d\n";
 
 /// The largest zone size in MiB, as in the C driver.
@@ -43,6 +43,9 @@ pub(crate) const MAX_ZONE_SIZE_MB: u32 = 16384;
 
 /// The deepest queue that blk-mq can have (`BLK_MQ_MAX_DEPTH`, include/linux/blk-mq.h).
 pub(crate) const MAX_QUEUE_DEPTH: u32 = 10240;
+
+/// The most to allocate ahead of a write pointer in KiB: 1 GiB.
+pub(crate) const MAX_PREALLOC_KB: u32 = 1 << 20;
 
 /// One command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +89,12 @@ pub(crate) struct AddOptions<'a> {
     pub(crate) ordered_zone_append: bool,
     /// Forget what was not flushed when the device is removed.
     pub(crate) discard_write_cache: bool,
+    /// Do I/O in the task that submits it, where that is possible.
+    pub(crate) submit_inline: bool,
+    /// How much to allocate ahead of a write pointer at most, in KiB; 0 is nothing.
+    pub(crate) prealloc_kb: u32,
+    /// Make single writes durable (FUA), rather than by a flush after each.
+    pub(crate) fua: bool,
 }
 
 impl Default for AddOptions<'_> {
@@ -104,6 +113,9 @@ impl Default for AddOptions<'_> {
             zone_append: true,
             ordered_zone_append: false,
             discard_write_cache: false,
+            submit_inline: true,
+            prealloc_kb: 4096,
+            fua: true,
         }
     }
 }
@@ -178,6 +190,9 @@ fn parse_add(text: &[u8]) -> Result<AddOptions<'_>, ParseError<'_>> {
             Opt::OrderedZoneAppend => add.ordered_zone_append = item.flag()?,
             Opt::DiscardWriteCache => add.discard_write_cache = item.flag()?,
             Opt::MaxOpenZones => add.max_open_zones = item.unsigned(0, U32)?,
+            Opt::SubmitInline => add.submit_inline = item.unsigned(0, 1)? == 1,
+            Opt::PreallocKb => add.prealloc_kb = item.unsigned(0, MAX_PREALLOC_KB)?,
+            Opt::Fua => add.fua = item.unsigned(0, 1)? == 1,
         }
     }
     Ok(add)
@@ -241,6 +256,8 @@ mod tests {
         assert_eq!((add.nr_queues, add.queue_depth), (1, 128));
         assert!(!add.buffered_io && add.zone_append);
         assert!(!add.ordered_zone_append && !add.discard_write_cache);
+        assert!(add.submit_inline && add.fua);
+        assert_eq!(add.prealloc_kb, 4096);
     }
 
     #[test]
@@ -281,10 +298,13 @@ mod tests {
             zone_append: false,
             ordered_zone_append: true,
             discard_write_cache: true,
+            submit_inline: false,
+            prealloc_kb: 128,
+            fua: false,
         };
         let text = "id=7,capacity_mb=2048,zone_size_mb=64,zone_capacity_mb=63,conv_zones=4,\
             base_dir=/mnt/x y=z,nr_queues=2,queue_depth=64,buffered_io,zone_append=0,\
-            ordered_zone_append,discard_write_cache,max_open_zones=8";
+            ordered_zone_append,discard_write_cache,max_open_zones=8,submit_inline=0,prealloc_kb=128,fua=0";
         let mut options: Vec<_> = text.split(',').collect();
         for _ in 0..options.len() {
             options.rotate_left(1);
@@ -302,7 +322,8 @@ mod tests {
         let texts = "capacity_mb=1|capacity_mb=4294967295|zone_size_mb=1|zone_size_mb=16384|\
             zone_capacity_mb=1|zone_capacity_mb=4294967295|conv_zones=0|conv_zones=4294967295|\
             max_open_zones=0|max_open_zones=4294967295|nr_queues=1|nr_queues=4294967295|\
-            queue_depth=1|queue_depth=10240|zone_append=0|zone_append=1|id=0|id=2147483647";
+            queue_depth=1|queue_depth=10240|zone_append=0|zone_append=1|\
+            submit_inline=0|submit_inline=1|prealloc_kb=0|prealloc_kb=1048576|fua=0|fua=1|id=0|id=2147483647";
         for text in texts.split('|') {
             assert!(add(&format!("add {text}")).is_ok(), "{text}");
         }

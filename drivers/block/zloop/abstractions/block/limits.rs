@@ -23,6 +23,9 @@ pub(crate) struct ZonedLimits {
     pub(crate) max_sectors: u32,
     /// Largest zone append in sectors; 0 lets the block layer emulate zone append by writes.
     pub(crate) max_append_sectors: u32,
+    /// Whether a write can be made durable by itself (`REQ_FUA`); otherwise the block layer has a
+    /// flush follow it.
+    pub(crate) fua: bool,
     /// How many zones may be open at once; 0 means any number.
     pub(crate) max_open_zones: u32,
 }
@@ -33,6 +36,9 @@ impl ZonedLimits {
         let mut raw: bindings::queue_limits = pin_init::zeroed();
 
         raw.features = ffi::BLK_FEAT_ZONED | ffi::BLK_FEAT_WRITE_CACHE;
+        if self.fua {
+            raw.features |= ffi::BLK_FEAT_FUA;
+        }
         raw.logical_block_size = self.block_size;
         raw.physical_block_size = self.block_size;
         raw.dma_alignment = self.dma_alignment;

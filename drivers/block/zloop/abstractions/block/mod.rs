@@ -16,6 +16,7 @@
 
 pub(crate) mod gen_disk;
 pub(crate) mod limits;
+pub(crate) mod nested;
 pub(crate) mod operations;
 mod pdu;
 pub(crate) mod request;

@@ -7,6 +7,7 @@
 
 use super::{
     gen_disk::DiskData,
+    nested::Nested,
     pdu::Pdu,
     request::Request,
     zone_report::ZoneReport, //
@@ -41,8 +42,11 @@ pub(crate) trait Operations: Sized + 'static {
     /// The workqueue of a device, which runs what is given to [`Request::defer`].
     fn work_queue(device: &Self::Device) -> &OwnedQueue;
 
-    /// Takes a new request. Process context, must not sleep.
-    fn queue(rq: Request<Self>);
+    /// Takes a new request. Process context, may sleep, which keeps the submitter waiting.
+    ///
+    /// With `nested` the request's I/O may be submitted at once by [`Request::try_submit`];
+    /// otherwise the submitter is in no state for that.
+    fn queue(rq: Request<Self>, nested: Option<&Nested>);
 
     /// Continues a request that was given to [`Request::defer`]. Process context, may sleep;
     /// memory allocations do not start I/O ([`NoIo`]).
@@ -50,7 +54,7 @@ pub(crate) trait Operations: Sized + 'static {
     /// [`NoIo`]: crate::abstractions::task::NoIo
     fn run(rq: Request<Self>);
 
-    /// Takes back a request that was given to [`Request::submit`].
+    /// Takes back a request that was given to [`Request::submit`] or [`Request::try_submit`].
     ///
     /// `result` is the number of bytes moved, which may be less than asked for, or the error. Any
     /// context; only if `in_task()` says so is it process context, and it must not sleep then
@@ -84,8 +88,10 @@ impl<T: Operations> VTables<T> {
 
         // SAFETY: The driver owns the request, which was not started yet.
         unsafe { bindings::blk_mq_start_request(rq) };
+        let nested = Nested::enter();
+
         // SAFETY: The request is started and owned by the driver; this is its only handle.
-        T::queue(unsafe { Request::from_raw(rq) });
+        T::queue(unsafe { Request::from_raw(rq) }, nested.as_ref());
         super::status::Status::OK.as_raw()
     }
 

@@ -9,6 +9,7 @@
 //! [`include/linux/uio.h`](srctree/include/linux/uio.h)
 
 use super::{
+    nested::Nested,
     operations::Operations,
     pdu::Pdu,
     request::Request, //
@@ -51,7 +52,8 @@ impl<T: Operations> Request<T> {
     /// bytes, which were moved before.
     ///
     /// The request comes back through [`Operations::io_done`], possibly before this function
-    /// returns. A write waits while the file system is frozen. Process context, may sleep; from
+    /// returns. A write with `REQ_FUA` is durable when it comes back, and so is all that is needed to
+    /// read it. A write waits while the file system is frozen. Process context, may sleep; from
     /// [`Operations::run`] only, whose scope keeps memory allocations from starting I/O.
     pub(crate) fn submit(
         self,
@@ -60,6 +62,32 @@ impl<T: Operations> Request<T> {
         caching: Caching,
         pos: u64,
         skip: u32,
+    ) {
+        self.submit_with(file, direction, caching, pos, skip, 0);
+    }
+
+    /// As [`Request::submit`], for a submitter that must not be kept waiting: the result is
+    /// [`EAGAIN`] where the file system would have to wait, for space or for a lock of its own.
+    pub(crate) fn try_submit(
+        self,
+        file: BackingFile,
+        direction: Direction,
+        caching: Caching,
+        pos: u64,
+        skip: u32,
+        _scope: &Nested,
+    ) {
+        self.submit_with(file, direction, caching, pos, skip, ffi::IOCB_NOWAIT);
+    }
+
+    fn submit_with(
+        self,
+        file: BackingFile,
+        direction: Direction,
+        caching: Caching,
+        pos: u64,
+        skip: u32,
+        extra_flags: c_int,
     ) {
         let mut iter = MaybeUninit::<bindings::iov_iter>::uninit();
 
@@ -72,7 +100,8 @@ impl<T: Operations> Request<T> {
         let flags = match caching {
             Caching::Direct => ffi::IOCB_DIRECT,
             Caching::Buffered => 0,
-        };
+        } | extra_flags
+            | self.durability();
         let raw_file = file.as_file().as_ptr();
         // SAFETY: The request is valid and owned here.
         let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
@@ -89,14 +118,18 @@ impl<T: Operations> Request<T> {
                 ..pin_init::zeroed()
             })
         };
+        if direction == Direction::Write {
+            if extra_flags & ffi::IOCB_NOWAIT == 0 {
+                // SAFETY: `ki_filp` is open. `io_complete` has the matching `kiocb_end_write()`.
+                unsafe { ffi::kiocb_start_write(kiocb) };
+            // SAFETY: As above.
+            } else if !unsafe { ffi::zloop_kiocb_start_write_trylock(kiocb) } {
+                return T::io_done(self, Err(EAGAIN));
+            }
+        }
         // SAFETY: The request is owned here, so this is the only access.
         unsafe { *pdu.file.get() = Some(file) };
         pdu.begin_io();
-
-        if direction == Direction::Write {
-            // SAFETY: `ki_filp` is open. `io_complete` has the matching `kiocb_end_write()`.
-            unsafe { ffi::kiocb_start_write(kiocb) };
-        }
 
         let rq = self.into_raw().as_ptr();
         // SAFETY: An open file has file operations; they do not change.
@@ -120,6 +153,16 @@ impl<T: Operations> Request<T> {
         }
         // SAFETY: This is the submission's reference, and it is not used any more.
         unsafe { put_io::<T>(rq) };
+    }
+
+    /// What of the flags of an I/O makes the request durable, if it is to be.
+    fn durability(&self) -> c_int {
+        // SAFETY: The request is valid, and its flags do not change while the driver has it.
+        if unsafe { (*self.as_raw()).cmd_flags } & ffi::REQ_FUA != 0 {
+            ffi::IOCB_DSYNC
+        } else {
+            0
+        }
     }
 
     /// Sets `iter` up over the data of the request.

@@ -55,6 +55,10 @@ impl<T: Operations> TagSet<T> {
                 set.nr_hw_queues = nr_queues;
                 set.queue_depth = queue_depth;
                 set.numa_node = bindings::NUMA_NO_NODE;
+                // `queue_rq` may sleep. A scheduler would hand every request to another thread
+                // first, and is of no use: the block layer itself keeps the writes to a zone in
+                // order, and what is below the files has a scheduler of its own.
+                set.flags = bindings::BLK_MQ_F_BLOCKING | bindings::BLK_MQ_F_NO_SCHED_BY_DEFAULT;
                 set.cmd_size = u32::try_from(core::mem::size_of::<Pdu<T>>())?;
                 // SAFETY: `slot` is memory for a tag set, at its final address.
                 unsafe { slot.write(set) };

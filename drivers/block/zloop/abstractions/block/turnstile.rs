@@ -67,6 +67,20 @@ impl<T: Operations> Turnstile<T> {
         }
     }
 
+    /// Takes the turn for something else than a request, if nobody has it. Whoever gets `true` must
+    /// give it up by [`Turnstile::leave`].
+    pub(crate) fn try_take(&self) -> bool {
+        let mut turn = self.turn.lock();
+
+        match &*turn {
+            Turn::Taken(_) => false,
+            Turn::Free => {
+                *turn = Turn::Taken(RequestList::new());
+                true
+            }
+        }
+    }
+
     /// Gives the turn up, which the caller must have, and hands it to the request that waits
     /// longest, if any: it is returned.
     #[must_use = "the request returned has the turn and must go on"]

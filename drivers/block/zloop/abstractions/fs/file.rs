@@ -5,6 +5,8 @@
 //! C headers: [`include/linux/fs.h`](srctree/include/linux/fs.h) and
 //! [`include/linux/xattr.h`](srctree/include/linux/xattr.h)
 
+use core::mem::MaybeUninit;
+
 use kernel::{
     bindings,
     error::to_result,
@@ -36,6 +38,15 @@ use super::{
 /// the directory it was opened in, and had one hard link.
 #[derive(Clone)]
 pub(crate) struct BackingFile(ARef<File>);
+
+/// The space of a file system, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    /// What unprivileged users can still use.
+    pub(crate) available: u64,
+    /// All of it.
+    pub(crate) total: u64,
+}
 
 impl BackingFile {
     /// Wraps `file`, which fulfils the type invariants.
@@ -88,6 +99,65 @@ impl BackingFile {
 
         // SAFETY: The path of an open file is valid.
         to_result(unsafe { bindings::vfs_truncate(path(&self.0), len) })
+    }
+
+    /// Allocates blocks for `len` bytes at the byte `pos`; the size stays as it is.
+    ///
+    /// Waits while the file system is frozen. Fails with the errors of fallocate(2).
+    pub(crate) fn allocate(&self, pos: u64, len: u64) -> Result {
+        let pos = bindings::loff_t::try_from(pos).map_err(|_| EFBIG)?;
+        let len = bindings::loff_t::try_from(len).map_err(|_| EFBIG)?;
+        let mode = ffi::FALLOC_FL_KEEP_SIZE;
+
+        // SAFETY: `self.0` is a valid file, open for writing.
+        to_result(unsafe { bindings::vfs_fallocate(self.0.as_ptr(), mode, pos, len) })
+    }
+
+    /// How much space the file system has. May ask a server.
+    pub(crate) fn space(&self) -> Result<Space> {
+        let mut stat = MaybeUninit::<ffi::kstatfs>::zeroed();
+
+        // SAFETY: The path of an open file is valid, and `stat` can be written to.
+        to_result(unsafe { bindings::vfs_statfs(path(&self.0), stat.as_mut_ptr().cast()) })?;
+        // SAFETY: Zeros are a valid value of this structure of integers, whatever the file system
+        // has written over them.
+        let stat = unsafe { stat.assume_init() };
+        let block = u64::try_from(stat.f_frsize).map_err(|_| EIO)?;
+        Ok(Space {
+            available: stat.f_bavail.saturating_mul(block),
+            total: stat.f_blocks.saturating_mul(block),
+        })
+    }
+
+    /// Sets the times of change to now, which writing does not do
+    /// ([`OpenOptions`](super::OpenOptions)). Waits while the file system is frozen.
+    ///
+    /// No I/O of the file may be in flight.
+    pub(crate) fn update_times(&self) -> Result {
+        let _access = WriteAccess::new(&self.0)?;
+
+        // SAFETY: The file is valid. Nobody else changes the field: the file is in no descriptor
+        // table and has no I/O in flight.
+        unsafe { (*self.0.as_ptr()).f_mode &= !ffi::FMODE_NOCMTIME };
+        // SAFETY: The file is valid and open for writing; write access to the mount is held.
+        to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })
+    }
+
+    /// Whether reads and writes can be asked not to wait.
+    pub(crate) fn can_try(&self) -> bool {
+        // SAFETY: The file is valid; `do_dentry_open()` has set the flag, which changes no more.
+        unsafe { (*self.0.as_ptr()).f_mode & ffi::FMODE_NOWAIT != 0 }
+    }
+
+    /// Whether the file system keeps its files on a block device, as opposed to memory, another
+    /// file system or a server.
+    pub(crate) fn is_on_block_device(&self) -> bool {
+        // SAFETY: The file holds a reference to its inode, whose file system never changes.
+        let sb = unsafe { (*inode(&self.0)).i_sb };
+
+        // SAFETY: An inode in use keeps its super block, and that its type.
+        let flags = unsafe { (*(*sb).s_type).fs_flags };
+        flags & ffi::FS_REQUIRES_DEV != 0
     }
 
     /// Makes the data durable, and the size and whatever else is needed to read it back, as

@@ -270,6 +270,9 @@ impl BackingFile {
             return Err(OpenError::NoIterators);
         }
 
+        // SAFETY: Nobody else has the file yet.
+        unsafe { (*file.as_ptr()).f_mode |= ffi::FMODE_NOCMTIME };
+
         // INVARIANT: All of it was checked here, except read-write, which `OpenOptions` asks for.
         Ok(Self::from_checked(file))
     }

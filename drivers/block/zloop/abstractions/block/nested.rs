@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! I/O of one's own in the middle of somebody else's submission.
+//!
+//! A task that submits to a disk may be anywhere: in a transaction of the file system on that
+//! disk, in memory reclaim, deep in its stack. Sending the request on to a file from there saves
+//! the way through another thread, and is right only where the file system underneath can do what
+//! it does in a write(2) or read(2) of its own. [`Nested::enter`] says whether that is so, and
+//! hides from the nested I/O what the task has collected for the outer one.
+//!
+//! C headers: [`include/linux/sched.h`](srctree/include/linux/sched.h) and
+//! [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h)
+
+use crate::abstractions::{
+    ffi,
+    task::NoIo, //
+};
+use kernel::{
+    bindings,
+    task::Task,
+    types::NotThreadSafe, //
+};
+
+/// Stack that the nested I/O must find, in bytes. A direct write through XFS on a virtual disk,
+/// with the transaction that completes it, takes about 4 KiB.
+const MIN_STACK: usize = 8 << 10;
+
+/// A scope in which the calling task, which is submitting to a disk, may submit I/O of its own.
+///
+/// - Memory allocations do not start I/O, as in [`NoIo`].
+/// - The task's plug is set aside, so that nested requests are not mixed into the list that is
+///   being flushed.
+/// - The list on which `submit_bio_noacct()` defers nested bios is set aside, so that a nested bio
+///   is submitted when it is issued, and the task may wait for it.
+///
+/// # Invariants
+///
+/// `plug` and `bio_list` are what the task that made the scope had in these fields.
+#[must_use = "the scope ends when the value is dropped"]
+pub(crate) struct Nested {
+    plug: *mut bindings::blk_plug,
+    bio_list: *mut bindings::bio_list,
+    _no_io: NoIo,
+    /// All of it is about the task that made the scope.
+    _not_send: NotThreadSafe,
+}
+
+impl Nested {
+    /// Enters the scope, or returns `None` where the task is in no state for it: then another
+    /// context has to do the I/O. Process context that may sleep.
+    ///
+    /// Not in a transaction of a file system (`current->journal_info`), which the file system
+    /// underneath would take for its own; not where allocations are restricted, which is what file
+    /// systems do while they hold locks that reclaim takes; not with bios waiting to be submitted
+    /// when the current one is, since they would wait for the nested I/O, too.
+    pub(super) fn enter() -> Option<Self> {
+        const RESTRICTED: u32 = ffi::PF_MEMALLOC | ffi::PF_MEMALLOC_NOFS | ffi::PF_MEMALLOC_NOIO;
+        let task = Task::current_raw();
+
+        // SAFETY: The current task is valid, and only it changes these fields.
+        let (journal, flags) = unsafe { ((*task).journal_info, (*task).flags) };
+        if !journal.is_null() || flags & RESTRICTED != 0 {
+            return None;
+        }
+        // SAFETY: As above.
+        let bio_list = unsafe { (*task).bio_list };
+        // SAFETY: If set, the field points at two lists on the task's own stack.
+        if !bio_list.is_null() && !unsafe { ffi::zloop_bio_lists_empty(bio_list) } {
+            return None;
+        }
+        if stack_left(task) < MIN_STACK {
+            return None;
+        }
+        // SAFETY: As above.
+        let plug = unsafe { (*task).plug };
+
+        // SAFETY: As above.
+        unsafe { (*task).bio_list = core::ptr::null_mut() };
+        // SAFETY: As above.
+        unsafe { (*task).plug = core::ptr::null_mut() };
+        // INVARIANT: Both were read above.
+        Some(Self {
+            plug,
+            bio_list,
+            _no_io: NoIo::enter(),
+            _not_send: NotThreadSafe,
+        })
+    }
+}
+
+impl Drop for Nested {
+    fn drop(&mut self) {
+        let task = Task::current_raw();
+
+        // SAFETY: This is the task that entered the scope, as the type is not `Send`; by the type
+        // invariant the value was there before.
+        unsafe { (*task).plug = self.plug };
+        // SAFETY: As above.
+        unsafe { (*task).bio_list = self.bio_list };
+    }
+}
+
+/// How much of its stack the current task has not used yet, in bytes.
+fn stack_left(task: *mut bindings::task_struct) -> usize {
+    let here = 0u8;
+    // SAFETY: The current task is valid.
+    let end = unsafe { ffi::end_of_stack(task) };
+
+    (&raw const here).addr().saturating_sub(end.addr())
+}

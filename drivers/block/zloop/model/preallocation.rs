@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Blocks allocated ahead of the write pointer.
+//!
+//! The file of a sequential zone gets blocks beyond its end before they are written, in steps that
+//! grow with what is in the zone, so that most writes find theirs and need not wait for the
+//! allocator. The size of the file stays the write pointer. What is left over goes back when the
+//! zone is closed, finished or reset and when the device is removed, or when the file system runs
+//! out of space.
+//!
+//! Locking: that of the zone.
+
+#![forbid(unsafe_code)]
+
+use super::Sector;
+
+/// The first step, in sectors: 64 KiB.
+const MIN_STEP: Sector = 128;
+
+/// Up to where the file of one zone has blocks, in sectors from the start of the zone; 0 if that is
+/// not known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Preallocation(u32);
+
+/// A range of a file, in sectors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Step {
+    /// First sector.
+    pub(crate) start: Sector,
+    /// The sector after the last one, at most the zone capacity.
+    pub(crate) end: Sector,
+}
+
+impl Preallocation {
+    /// Nothing is known to be allocated.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// What to allocate before a write of the sectors from `start` to `end`, or `None` if they have
+    /// their blocks or `max_step`, the longest step in sectors, is 0.
+    ///
+    /// The write must have been admitted: it ends within `capacity`.
+    pub(crate) fn before_write(
+        self,
+        start: Sector,
+        end: Sector,
+        capacity: Sector,
+        max_step: Sector,
+    ) -> Option<Step> {
+        if max_step == 0 || end <= Sector::from(self.0) {
+            return None;
+        }
+        let ahead = end.max(MIN_STEP).min(max_step);
+
+        Some(Step {
+            start,
+            end: end.saturating_add(ahead).min(capacity),
+        })
+    }
+
+    /// Notes that a step was allocated.
+    pub(crate) fn extend(&mut self, step: Step) {
+        self.0 = u32::try_from(step.end).unwrap_or(self.0);
+    }
+
+    /// Whether there are blocks beyond the write pointer `wp`.
+    pub(crate) fn is_ahead_of(self, wp: Sector) -> bool {
+        Sector::from(self.0) > wp
+    }
+}
+
+/// Whether a file system with `available` of `total` bytes free has room for allocating ahead:
+/// the last sixteenth is left to those who write.
+pub(crate) fn has_room(available: u64, total: u64) -> bool {
+    available > total / 16
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAPACITY: Sector = 65536;
+    const MAX: Sector = 8192;
+
+    /// The end of the step before a write, if there is one.
+    fn step(upto: u32, start: Sector, end: Sector) -> Option<Sector> {
+        let step = Preallocation(upto).before_write(start, end, CAPACITY, MAX)?;
+        assert_eq!(step.start, start);
+        Some(step.end)
+    }
+
+    #[test]
+    fn steps_grow_with_the_zone_up_to_the_maximum_and_end_at_the_capacity() {
+        for (start, end, want) in [
+            (0, 8, 136),
+            (136, 144, 288),
+            (8000, 8008, 16016),
+            (20000, 20256, 28448),
+            (60000, 60008, CAPACITY),
+            (65528, 65536, CAPACITY),
+        ] {
+            assert_eq!(step(0, start, end), Some(want), "{start}");
+        }
+    }
+
+    #[test]
+    fn write_within_what_is_allocated_needs_no_step() {
+        assert_eq!(step(136, 0, 8), None);
+        assert_eq!(step(136, 128, 136), None);
+        assert_eq!(step(136, 128, 144), Some(288));
+    }
+
+    #[test]
+    fn sequence_of_writes_allocates_seldom_and_always_enough() {
+        let mut now = Preallocation::NONE;
+        let mut steps = 0;
+        for start in (0..CAPACITY).step_by(8) {
+            let end = start + 8;
+            if let Some(step) = now.before_write(start, end, CAPACITY, MAX) {
+                assert!(step.end >= end && step.end <= CAPACITY);
+                now.extend(step);
+                steps += 1;
+            }
+            assert!(now.is_ahead_of(start));
+        }
+        assert!(!now.is_ahead_of(CAPACITY));
+        assert!(steps <= 16, "{steps}");
+    }
+
+    #[test]
+    fn no_step_without_a_maximum() {
+        assert_eq!(Preallocation::NONE.before_write(0, 8, CAPACITY, 0), None);
+    }
+
+    #[test]
+    fn last_sixteenth_of_a_file_system_is_not_allocated_ahead() {
+        assert!(has_room(101, 1600));
+        assert!(!has_room(100, 1600));
+        assert!(!has_room(0, 0));
+    }
+}
