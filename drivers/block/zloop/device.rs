@@ -27,6 +27,7 @@ use crate::{
         self,
         Driver, //
     },
+    counters::Counters,
     flush::{
         self,
         Flush, //
@@ -46,6 +47,7 @@ use crate::{
     zone::Zone, //
 };
 use kernel::{
+    debugfs::Scope,
     new_spinlock,
     prelude::*,
     str::CString,
@@ -102,6 +104,7 @@ pub(crate) struct Device {
     pub(crate) flush: Flush,
     /// Whether a zone may have blocks allocated ahead.
     has_ahead: Atomic<u32>,
+    pub(crate) counters: Pin<KBox<Scope<Counters>>>,
     /// Keeps failing I/O from flooding the log.
     #[pin]
     pub(crate) error_log: RateLimit,
@@ -124,6 +127,7 @@ impl Device {
         let module = ModuleRef::get::<crate::LocalModule>()?;
         let name = CString::try_from_fmt(fmt!("zloop{id}"))?;
         let queue = OwnedQueue::new(&name, max_active)?;
+        let counters = Counters::publish(&name)?;
         // CAST: The number of zones fits.
         let nr_zones = geometry.nr_zones() as usize;
         let slots = KVVec::from_elem(Slot::EMPTY, nr_zones, GFP_KERNEL)?;
@@ -139,6 +143,7 @@ impl Device {
             open_zones <- new_spinlock!(OpenSet::new(slots, max_open_zones), "Device::open_zones"),
             dirty <- new_spinlock!(dirty, "Device::dirty"),
             flush <- flush,
+            counters,
             has_ahead: Atomic::new(0u32),
             error_log <- RateLimit::new(c"zloop"),
             reservation,

@@ -21,6 +21,7 @@ use crate::{
     REGISTRY, //
 };
 use kernel::{
+    debugfs::Dir,
     prelude::*,
     sync::Arc,
     time::{
@@ -32,6 +33,8 @@ use kernel::{
 /// All devices, in ascending order of their ids.
 pub(crate) struct Registry {
     entries: KVec<Entry>,
+    /// Where the devices show their counters.
+    pub(crate) counters: Option<Dir>,
 }
 
 struct Entry {
@@ -55,6 +58,7 @@ impl Registry {
     pub(crate) const fn new() -> Self {
         Self {
             entries: KVec::new(),
+            counters: None,
         }
     }
 

@@ -90,8 +90,16 @@ fn transfer(
     mut progress: Progress,
     nested: Option<&Nested>,
 ) {
-    let caching = rq.device().config.caching;
+    let device = rq.device();
+    let caching = device.config.caching;
 
+    match nested {
+        Some(_) => device.counters.inline.count(),
+        None => device.counters.deferred.count(),
+    }
+    if rq.is_fua() {
+        device.counters.fua.count();
+    }
     progress.may_wait = nested.is_none();
     rq.command_mut().stage = Stage::Moving(progress);
     match nested {
@@ -171,7 +179,7 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     match result {
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
-        Err(error) if error == EAGAIN && !progress.may_wait => {}
+        Err(error) if error == EAGAIN && !progress.may_wait => rq.device().counters.again.count(),
         // What was allocated ahead for others must not be what this one lacks.
         Err(error)
             if (error == ENOSPC || error == EDQUOT)

@@ -28,6 +28,7 @@ mod add;
 mod cache;
 mod commands;
 mod control;
+mod counters;
 mod device;
 mod flush;
 // Complete in itself, and its tests on the host use all of it.
@@ -60,6 +61,7 @@ kernel::sync::global_lock! {
 struct ZloopModule {
     #[pin]
     _control: MiscDeviceRegistration<control::Control>,
+    _counters: counters::Root,
 }
 
 impl kernel::InPlaceModule for ZloopModule {
@@ -68,6 +70,7 @@ impl kernel::InPlaceModule for ZloopModule {
         unsafe { REGISTRY.init() };
 
         try_pin_init!(Self {
+            _counters: counters::Root::new(),
             _control <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"zloop-control",
             }),

@@ -281,6 +281,7 @@ impl Zone {
                 seq.ahead.extend(step);
             }
             device.note_ahead();
+            device.counters.preallocated.count();
         }
     }
 

@@ -128,6 +128,13 @@ impl<T: Operations> Request<T> {
         self.len_bytes() >> bindings::SECTOR_SHIFT
     }
 
+    /// Whether the data has to be durable when the request ends (`REQ_FUA`).
+    #[inline]
+    pub(crate) fn is_fua(&self) -> bool {
+        // SAFETY: The request is valid, and its flags do not change while the driver has it.
+        unsafe { (*self.as_raw()).cmd_flags & ffi::REQ_FUA != 0 }
+    }
+
     /// The device that the request is for.
     ///
     /// The reference ends where the request does: once a device's last request has ended, the

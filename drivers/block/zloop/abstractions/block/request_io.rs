@@ -101,7 +101,7 @@ impl<T: Operations> Request<T> {
             Caching::Direct => ffi::IOCB_DIRECT,
             Caching::Buffered => 0,
         } | extra_flags
-            | self.durability();
+            | if self.is_fua() { ffi::IOCB_DSYNC } else { 0 };
         let raw_file = file.as_file().as_ptr();
         // SAFETY: The request is valid and owned here.
         let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
@@ -153,16 +153,6 @@ impl<T: Operations> Request<T> {
         }
         // SAFETY: This is the submission's reference, and it is not used any more.
         unsafe { put_io::<T>(rq) };
-    }
-
-    /// What of the flags of an I/O makes the request durable, if it is to be.
-    fn durability(&self) -> c_int {
-        // SAFETY: The request is valid, and its flags do not change while the driver has it.
-        if unsafe { (*self.as_raw()).cmd_flags } & ffi::REQ_FUA != 0 {
-            ffi::IOCB_DSYNC
-        } else {
-            0
-        }
     }
 
     /// Sets `iter` up over the data of the request.

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Which ways the I/O of a device takes: counters in debugfs, in `zloop/zloopN`.
+//!
+//! They are for tests and for the curious, and are not part of any interface.
+
+#![forbid(unsafe_code)]
+
+use crate::REGISTRY;
+use kernel::{
+    debugfs::{
+        Dir,
+        Scope, //
+    },
+    prelude::*,
+    sync::atomic::{
+        ordering::Relaxed,
+        Atomic, //
+    },
+};
+
+/// The directory of all devices, while it exists.
+pub(crate) struct Root;
+
+impl Root {
+    /// Makes the directory, as far as there is a debugfs.
+    pub(crate) fn new() -> Self {
+        REGISTRY.lock().counters = Some(Dir::new(c"zloop"));
+        Self
+    }
+}
+
+impl Drop for Root {
+    fn drop(&mut self) {
+        // The registry is static: nothing else drops what is in there.
+        REGISTRY.lock().counters = None;
+    }
+}
+
+/// A number that only grows.
+pub(crate) struct Counter(Atomic<u64>);
+
+impl Counter {
+    const fn new() -> Self {
+        Self(Atomic::new(0))
+    }
+
+    /// Adds one. Any context.
+    #[inline]
+    pub(crate) fn count(&self) {
+        self.0.fetch_add(1u64, Relaxed);
+    }
+}
+
+/// The counters of a device.
+pub(crate) struct Counters {
+    /// Reads and writes done by the task that submitted them.
+    pub(crate) inline: Counter,
+    /// Those that a work item began.
+    pub(crate) deferred: Counter,
+    /// Those that the file system would have kept waiting in the submitter's task, so that a work
+    /// item had to go on with them.
+    pub(crate) again: Counter,
+    /// Steps of allocation ahead of a write pointer.
+    pub(crate) preallocated: Counter,
+    /// Writes made durable by themselves.
+    pub(crate) fua: Counter,
+}
+
+impl Counters {
+    /// Zeros, in a directory of that name.
+    pub(crate) fn publish(name: &CStr) -> Result<Pin<KBox<Scope<Self>>>> {
+        let root = REGISTRY.lock().counters.clone().ok_or(ENODEV)?;
+        let counters = Self {
+            inline: Counter::new(),
+            deferred: Counter::new(),
+            again: Counter::new(),
+            preallocated: Counter::new(),
+            fua: Counter::new(),
+        };
+
+        KBox::pin_init(
+            root.scope(counters, name, |counters, dir| {
+                dir.read_only_file(c"inline", &counters.inline.0);
+                dir.read_only_file(c"deferred", &counters.deferred.0);
+                dir.read_only_file(c"again", &counters.again.0);
+                dir.read_only_file(c"preallocated", &counters.preallocated.0);
+                dir.read_only_file(c"fua", &counters.fua.0);
+            }),
+            GFP_KERNEL,
+        )
+    }
+}
