@@ -80,7 +80,9 @@ impl Operations for Driver {
 
         match (rq.op(), nested) {
             (Op::Read, Some(nested)) => return transfer::read(rq, Some(nested)),
-            (Op::Write | Op::ZoneAppend, Some(nested)) => {
+            (Op::Write | Op::ZoneAppend, Some(nested))
+                if rq.device().inline_writes.is_worth_it() =>
+            {
                 if is_conventional(&rq) {
                     return transfer::write_conventional(rq, Some(nested));
                 }

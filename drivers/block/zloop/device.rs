@@ -23,6 +23,7 @@ use crate::{
         ratelimit::RateLimit,
         workqueue::OwnedQueue, //
     },
+    chance::Chance,
     commands::{
         self,
         Driver, //
@@ -102,6 +103,7 @@ pub(crate) struct Device {
     dirty: SpinLock<KVVec<ZoneNo>>,
     #[pin]
     pub(crate) flush: Flush,
+    pub(crate) inline_writes: Chance,
     /// Whether a zone may have blocks allocated ahead.
     has_ahead: Atomic<u32>,
     pub(crate) counters: Pin<KBox<Scope<Counters>>>,
@@ -144,6 +146,7 @@ impl Device {
             dirty <- new_spinlock!(dirty, "Device::dirty"),
             flush <- flush,
             counters,
+            inline_writes: Chance::new(),
             has_ahead: Atomic::new(0u32),
             error_log <- RateLimit::new(c"zloop"),
             reservation,

@@ -179,7 +179,14 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     match result {
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
-        Err(error) if error == EAGAIN && !progress.may_wait => rq.device().counters.again.count(),
+        Err(error) if error == EAGAIN && !progress.may_wait => {
+            let device = rq.device();
+
+            device.counters.again.count();
+            if rq.op() != Op::Read {
+                device.inline_writes.failed();
+            }
+        }
         // What was allocated ahead for others must not be what this one lacks.
         Err(error)
             if (error == ENOSPC || error == EDQUOT)
@@ -192,6 +199,9 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         Err(error) => return settle(rq, progress.start, Err(error)),
     }
     if progress.done == rq.len_bytes() {
+        if !progress.may_wait && rq.op() != Op::Read {
+            rq.device().inline_writes.worked();
+        }
         return settle(rq, progress.start, Ok(()));
     }
 

@@ -26,6 +26,7 @@ use kernel::{
 mod abstractions;
 mod add;
 mod cache;
+mod chance;
 mod commands;
 mod control;
 mod counters;

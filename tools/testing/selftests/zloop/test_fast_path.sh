@@ -1,0 +1,297 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# The short ways of I/O: submission in the submitter's task, blocks allocated ahead, native FUA. That they are taken,
+# that they can be turned off, and that they leave nothing behind. That the results are right is for all other tests.
+
+. "$(dirname "$0")/lib.sh"
+
+O=capacity_mb=128,zone_size_mb=16,conv_zones=1
+KEEP_BLOCKS=0
+
+need_counters() {
+	[ -d /sys/kernel/debug/block ] || mount -t debugfs none /sys/kernel/debug 2> /dev/null
+	[ -d /sys/kernel/debug/zloop ] || skip "no debugfs"
+}
+
+# between WHAT LOW HIGH: of REPLY.
+between() {
+	((REPLY >= $2 && REPLY <= $3)) || fail "$1: $REPLY, expected $2 to $3"
+}
+
+# counter NAME: in REPLY.
+counter() { REPLY=$(< "/sys/kernel/debug/zloop/zloop0/$1"); }
+
+# gains NAME COMMAND...: how much a counter grows by the steps on standard input; in REPLY.
+gains() {
+	local before
+	counter "$1"
+	before=$REPLY
+	steps "$DEV"
+	counter "$1"
+	REPLY=$((REPLY - before))
+}
+
+# ahead ZONE: KiB that the file of a zone has blocks for beyond its end, in REPLY.
+ahead() {
+	local blocks size
+	read -r blocks size < <(stat -c '%b %s' "$BDIR/0/$(printf 'seq-%06d' "$1")")
+	REPLY=$((blocks / 2 - size / 1024))
+}
+
+SMALL_WRITES='write z1 64k = ok
+write z1+64k 4k = ok
+write z1+68k 4k = ok
+write z1+72k 4k = ok
+write z1+76k 4k = ok
+write z1+80k 4k = ok
+write z1+84k 4k = ok
+write z1+88k 4k = ok
+read z1 92k = ok'
+
+# The first write allocates, in a work item; those after it, and the read, are done by the writer.
+t_inline_taken() {
+	need_counters
+	backing xfs
+	add "$O"
+	gains inline <<< "$SMALL_WRITES"
+	[ "$REPLY" -ge 8 ] || fail "$REPLY of 9 inline"
+	counter deferred
+	[ "$REPLY" -le 1 ] || fail "$REPLY deferred"
+	counter preallocated
+	expect preallocated 1 "$REPLY"
+}
+
+# ext4 takes its lock exclusively for a write that extends the file, and so does not do it without waiting. That is
+# noticed: most writes are not tried in vain. Reads are not concerned.
+t_inline_ext4() {
+	local i
+	need_counters
+	backing ext4
+	add "$O"
+	gains again < <(for ((i = 0; i < 100; i++)); do echo "write z1+$((i * 4))k 4k = ok"; done)
+	between "of 100 writes tried in vain" 1 10
+	gains inline <<-END
+	read z1 64k = ok
+	read z1+64k 64k = ok
+	END
+	expect "reads inline" 2 "$REPLY"
+}
+
+t_inline_off() {
+	need_counters
+	backing xfs
+	add "$O,submit_inline=0"
+	gains deferred <<< "$SMALL_WRITES"
+	expect deferred 9 "$REPLY"
+	counter inline
+	expect inline 0 "$REPLY"
+}
+
+t_prealloc_off() {
+	need_counters
+	backing xfs
+	add "$O,prealloc_kb=0"
+	gains preallocated <<< "$SMALL_WRITES"
+	expect preallocated 0 "$REPLY"
+	ahead 1
+	expect "blocks ahead" "$KEEP_BLOCKS" "$REPLY"
+}
+
+# Blocks ahead: they are there, grow with the zone up to the limit, and never show in the size.
+t_prealloc_steps() {
+	backing "$1"
+	add "$O,prealloc_kb=1024"
+	steps "$DEV" <<< "write z1 64k = ok"
+	ahead 1
+	between "KiB ahead after 64 KiB" 60 72
+	steps "$DEV" <<-END
+	write z1+64k 960k = ok
+	write z1+1m 1m = ok
+	write z1+2m 64k = ok
+	END
+	ahead 1
+	between "KiB ahead after 2112 KiB" 200 1032
+	expect_match files "*seq-000001 2162688*" "$(files)"
+	steps "$DEV" <<-END
+	report z1 = IMP_OPEN +2112k
+	read z1 64k = ok
+	read z1+2112k 64k zero = ok
+	END
+}
+
+# All that ends the writing of a zone gives back what is left.
+t_prealloc_given_back() {
+	local zone
+	backing "$1"
+	add "$O"
+	for zone in 1 2 3 4 5; do
+		steps "$DEV" <<< "write z$zone 256k = ok"
+		ahead "$zone"
+		[ "$REPLY" -ge 128 ] || fail "zone $zone: $REPLY KiB ahead"
+	done
+	steps "$DEV" <<-END
+	close z1 = ok
+	finish z2 = ok
+	reset z3 = ok
+	report z1 = CLOSED +256k
+	report z2 = FULL
+	report z3 = EMPTY
+	END
+	ahead 1
+	[ "$REPLY" -le 8 ] || fail "closed: $REPLY KiB ahead"
+	expect "finished: KiB in use" 256 "$(($(stat -c %b "$BDIR/0/seq-000002") / 2))"
+	ahead 3
+	[ "$REPLY" -le 8 ] || fail "reset: $REPLY KiB ahead"
+	remove
+	for zone in 4 5; do
+		ahead "$zone"
+		[ "$REPLY" -le 8 ] || fail "zone $zone, removed: $REPLY KiB ahead"
+	done
+	add "$O"
+	steps "$DEV" <<-END
+	conds all = NCFECCEE
+	read z4 256k = ok
+	END
+}
+
+# A zone that is written to the end has no more than its capacity.
+t_prealloc_capacity() {
+	backing xfs
+	add capacity_mb=16,zone_size_mb=4,zone_capacity_mb=3,conv_zones=1
+	steps "$DEV" <<-END
+	write z1 1m = ok
+	write z1+1m 1m = ok
+	write z1+2m 512k = ok
+	END
+	expect "KiB in use" 3072 "$(($(stat -c %b "$BDIR/0/seq-000001") / 2))"
+	steps "$DEV" <<-END
+	write z1+2560k 512k = ok
+	report z1 = FULL
+	END
+	expect "KiB in use" 3072 "$(($(stat -c %b "$BDIR/0/seq-000001") / 2))"
+}
+
+# Space that is set aside for one zone must not be missing in another.
+t_prealloc_full_fs() {
+	local i free
+	new_loop 400
+	make_fs ext4 "$LOOP" -m 0
+	mount_backing "$LOOP"
+	add capacity_mb=320,zone_size_mb=16,conv_zones=0
+	for i in 1 2 3 4 5 6 7 8; do
+		steps "$DEV" <<-END
+		write z$i 1m = ok
+		write z$i+1m 1m = ok
+		write z$i+2m 64k = ok
+		END
+	done
+	ahead 1
+	[ "$REPLY" -ge 512 ] || fail "$REPLY KiB ahead, nothing to give back"
+	free=$(df --output=avail -k "$BDIR" | tail -n 1)
+	must fallocate -l "$((free - 512))K" "$BDIR/ballast"
+	steps "$DEV" <<-END
+	write z10 1m = ok
+	write z10+1m 1m = ok
+	write z9 64k = ok
+	read z10 2m = ok
+	END
+	ahead 1
+	[ "$REPLY" -le 8 ] || fail "$REPLY KiB still ahead"
+	steps "$DEV" <<< "read z1 2112k = ok"
+}
+
+# Nothing is set aside where it would eat memory, or where little is left.
+t_prealloc_not_there() {
+	need_counters
+	backing tmpfs
+	add "$O"
+	gains preallocated <<< "write z1 64k = ok"
+	expect "on tmpfs" 0 "$REPLY"
+	remove
+	backing xfs
+	must fallocate -l "$(($(df --output=avail -k "$BDIR" | tail -n 1) - 12000))K" "$BDIR/ballast"
+	add capacity_mb=128,zone_size_mb=16,conv_zones=0
+	gains preallocated <<< "write z1 64k = ok"
+	expect "on a file system that is nearly full" 0 "$REPLY"
+}
+
+t_fua() {
+	need_counters
+	backing xfs
+	add "$O"
+	expect "queue/fua" 1 "$(sysfs 0 queue/fua)"
+	must dd if=/dev/zero of="$DEV" bs=64k count=1 seek=256 oflag=direct,dsync status=none
+	counter fua
+	[ "$REPLY" -ge 1 ] || fail "no FUA write was seen"
+	remove
+	add "$O,fua=0"
+	expect "queue/fua" 0 "$(sysfs 0 queue/fua)"
+	remove
+	# The cache of such a device must hear of each flush.
+	add "$O,discard_write_cache"
+	expect "queue/fua" 0 "$(sysfs 0 queue/fua)"
+}
+
+# Writing does not move the times of a zone file each time; they do show it in the end.
+t_times() {
+	local before
+	backing "$1"
+	add "$O"
+	steps "$DEV" <<< "write z1 64k = ok"
+	touch -d '2001-01-01 00:00' "$BDIR/0/seq-000001" "$BDIR/0/seq-000002" "$BDIR/0/cnv-000000"
+	before=$(stat -c %Y "$BDIR/0/seq-000002")
+	steps "$DEV" <<-END
+	write z1+64k 64k = ok
+	write z0 64k = ok
+	END
+	remove
+	[ "$(stat -c %Y "$BDIR/0/seq-000001")" -gt "$before" ] || fail "a written zone has its old time"
+	[ "$(stat -c %Y "$BDIR/0/cnv-000000")" -gt "$before" ] || fail "a written conventional zone has its old time"
+	expect "the time of an untouched zone" "$before" "$(stat -c %Y "$BDIR/0/seq-000002")"
+}
+
+# In a frozen file system a write waits, and not in the task that submits it: asynchronous I/O returns.
+t_frozen() {
+	local i
+	need_counters
+	backing xfs
+	add "$O"
+	steps "$DEV" <<< "write z1 64k = ok"
+	must fsfreeze -f "$BDIR"
+	undo thaw "$BDIR"
+	dd if=/dev/zero of="$DEV" bs=4k count=1 seek=4112 oflag=direct status=none &
+	for ((i = 0; i < 50; i++)); do
+		counter again
+		[ "$REPLY" -eq 0 ] || break
+		sleep 0.1
+	done
+	expect "writes that could not go on at once" 1 "$REPLY"
+	must fsfreeze -u "$BDIR"
+	wait $! || fail "the write failed"
+	steps "$DEV" <<< "report z1 = IMP_OPEN +68k"
+}
+
+t_prealloc_steps_xfs() { t_prealloc_steps xfs; }
+t_prealloc_steps_ext4() { t_prealloc_steps ext4; }
+t_given_back_xfs() { t_prealloc_given_back xfs; }
+t_given_back_ext4() { t_prealloc_given_back ext4; }
+t_times_xfs() { t_times xfs; }
+t_times_btrfs() { t_times btrfs; }
+
+tap_run t_inline_taken "writes and reads are done in the submitter's task"
+tap_run t_inline_ext4 "a file system that has writes wait is not asked each time"
+tap_run t_inline_off "submit_inline=0"
+tap_run t_prealloc_off "prealloc_kb=0"
+tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"
+tap_run t_prealloc_steps_ext4 "blocks are allocated ahead in growing steps, ext4"
+tap_run t_given_back_xfs "blocks ahead are given back, XFS"
+tap_run t_given_back_ext4 "blocks ahead are given back, ext4"
+tap_run t_prealloc_capacity "no blocks beyond the zone capacity"
+tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
+tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that is nearly full"
+tap_run t_fua "native FUA, and without it"
+tap_run t_times_xfs "the times of written zone files, XFS"
+tap_run t_times_btrfs "the times of written zone files, btrfs"
+tap_run t_frozen "a submitter does not wait for a frozen file system"
+tap_end
