@@ -76,6 +76,14 @@ impl Nested {
 
         // SAFETY: As above.
         unsafe { (*task).bio_list = core::ptr::null_mut() };
+        if !plug.is_null() {
+            // The time that is cached in the plug. The scheduler looks for it there if the flag is
+            // set (`blk_plug_invalidate_ts()`).
+            // SAFETY: If set, the field points at a plug on the task's own stack.
+            unsafe { (*plug).cur_ktime = 0 };
+            // SAFETY: As above.
+            unsafe { (*task).flags &= !ffi::PF_BLOCK_TS };
+        }
         // SAFETY: As above.
         unsafe { (*task).plug = core::ptr::null_mut() };
         // INVARIANT: Both were read above.
