@@ -237,6 +237,10 @@ impl Device {
     ///
     /// Returns when they are closed, so that the file system can be unmounted.
     pub(crate) fn shut_down(&self) {
+        // Before files are cut: this sets them to the size of what was written.
+        for zone in self.zones.iter() {
+            zone.release_ahead();
+        }
         if self.config.discard_write_cache {
             crate::cache::discard(self);
         } else if let Err(error) = flush::flush(self) {
@@ -248,7 +252,6 @@ impl Device {
             );
         }
         for zone in self.zones.iter() {
-            zone.release_ahead();
             zone.update_times();
             drop(zone.take_file());
         }

@@ -179,7 +179,8 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     match result {
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
-        Err(error) if error == EAGAIN && !progress.may_wait => {
+        // A block device that cannot be asked not to wait refuses with the second one.
+        Err(error) if (error == EAGAIN || error == EOPNOTSUPP) && !progress.may_wait => {
             let device = rq.device();
 
             device.counters.again.count();

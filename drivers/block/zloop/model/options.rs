@@ -113,9 +113,9 @@ impl Default for AddOptions<'_> {
             zone_append: true,
             ordered_zone_append: false,
             discard_write_cache: false,
-            submit_inline: true,
-            prealloc_kb: 4096,
-            fua: true,
+            submit_inline: false,
+            prealloc_kb: 0,
+            fua: false,
         }
     }
 }
@@ -256,8 +256,8 @@ mod tests {
         assert_eq!((add.nr_queues, add.queue_depth), (1, 128));
         assert!(!add.buffered_io && add.zone_append);
         assert!(!add.ordered_zone_append && !add.discard_write_cache);
-        assert!(add.submit_inline && add.fua);
-        assert_eq!(add.prealloc_kb, 4096);
+        assert!(!add.submit_inline && !add.fua);
+        assert_eq!(add.prealloc_kb, 0);
     }
 
     #[test]
@@ -298,13 +298,13 @@ mod tests {
             zone_append: false,
             ordered_zone_append: true,
             discard_write_cache: true,
-            submit_inline: false,
+            submit_inline: true,
             prealloc_kb: 128,
-            fua: false,
+            fua: true,
         };
         let text = "id=7,capacity_mb=2048,zone_size_mb=64,zone_capacity_mb=63,conv_zones=4,\
             base_dir=/mnt/x y=z,nr_queues=2,queue_depth=64,buffered_io,zone_append=0,\
-            ordered_zone_append,discard_write_cache,max_open_zones=8,submit_inline=0,prealloc_kb=128,fua=0";
+            ordered_zone_append,discard_write_cache,max_open_zones=8,submit_inline=1,prealloc_kb=128,fua=1";
         let mut options: Vec<_> = text.split(',').collect();
         for _ in 0..options.len() {
             options.rotate_left(1);

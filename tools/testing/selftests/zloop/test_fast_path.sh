@@ -6,7 +6,8 @@
 
 . "$(dirname "$0")/lib.sh"
 
-O=capacity_mb=128,zone_size_mb=16,conv_zones=1
+GEOMETRY=capacity_mb=128,zone_size_mb=16,conv_zones=1
+O=$GEOMETRY,submit_inline=1,prealloc_kb=4096,fua=1
 KEEP_BLOCKS=0
 
 need_counters() {
@@ -81,7 +82,7 @@ t_inline_ext4() {
 t_inline_off() {
 	need_counters
 	backing xfs
-	add "$O,submit_inline=0"
+	add "$GEOMETRY,prealloc_kb=4096"
 	gains deferred <<< "$SMALL_WRITES"
 	expect deferred 9 "$REPLY"
 	counter inline
@@ -91,7 +92,7 @@ t_inline_off() {
 t_prealloc_off() {
 	need_counters
 	backing xfs
-	add "$O,prealloc_kb=0"
+	add "$GEOMETRY,submit_inline=1"
 	gains preallocated <<< "$SMALL_WRITES"
 	expect preallocated 0 "$REPLY"
 	ahead 1
@@ -101,7 +102,7 @@ t_prealloc_off() {
 # Blocks ahead: they are there, grow with the zone up to the limit, and never show in the size.
 t_prealloc_steps() {
 	backing "$1"
-	add "$O,prealloc_kb=1024"
+	add "$GEOMETRY,prealloc_kb=1024"
 	steps "$DEV" <<< "write z1 64k = ok"
 	ahead 1
 	between "KiB ahead after 64 KiB" 60 72
@@ -158,7 +159,7 @@ t_prealloc_given_back() {
 # A zone that is written to the end has no more than its capacity.
 t_prealloc_capacity() {
 	backing xfs
-	add capacity_mb=16,zone_size_mb=4,zone_capacity_mb=3,conv_zones=1
+	add capacity_mb=16,zone_size_mb=4,zone_capacity_mb=3,conv_zones=1,prealloc_kb=4096
 	steps "$DEV" <<-END
 	write z1 1m = ok
 	write z1+1m 1m = ok
@@ -178,7 +179,7 @@ t_prealloc_full_fs() {
 	new_loop 400
 	make_fs ext4 "$LOOP" -m 0
 	mount_backing "$LOOP"
-	add capacity_mb=320,zone_size_mb=16,conv_zones=0
+	add capacity_mb=320,zone_size_mb=16,conv_zones=0,prealloc_kb=4096
 	for i in 1 2 3 4 5 6 7 8; do
 		steps "$DEV" <<-END
 		write z$i 1m = ok
@@ -211,7 +212,7 @@ t_prealloc_not_there() {
 	remove
 	backing xfs
 	must fallocate -l "$(($(df --output=avail -k "$BDIR" | tail -n 1) - 12000))K" "$BDIR/ballast"
-	add capacity_mb=128,zone_size_mb=16,conv_zones=0
+	add capacity_mb=128,zone_size_mb=16,conv_zones=0,prealloc_kb=4096
 	gains preallocated <<< "write z1 64k = ok"
 	expect "on a file system that is nearly full" 0 "$REPLY"
 }
@@ -225,7 +226,7 @@ t_fua() {
 	counter fua
 	[ "$REPLY" -ge 1 ] || fail "no FUA write was seen"
 	remove
-	add "$O,fua=0"
+	add "$GEOMETRY"
 	expect "queue/fua" 0 "$(sysfs 0 queue/fua)"
 	remove
 	# The cache of such a device must hear of each flush.
@@ -281,8 +282,8 @@ t_times_btrfs() { t_times btrfs; }
 
 tap_run t_inline_taken "writes and reads are done in the submitter's task"
 tap_run t_inline_ext4 "a file system that has writes wait is not asked each time"
-tap_run t_inline_off "submit_inline=0"
-tap_run t_prealloc_off "prealloc_kb=0"
+tap_run t_inline_off "submit_inline is off by default"
+tap_run t_prealloc_off "prealloc_kb is off by default"
 tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"
 tap_run t_prealloc_steps_ext4 "blocks are allocated ahead in growing steps, ext4"
 tap_run t_given_back_xfs "blocks ahead are given back, XFS"
