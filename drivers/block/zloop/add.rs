@@ -129,7 +129,10 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
             zone.mark_dirty(&device);
         }
     }
-    let tag_set = KBox::pin_init(TagSet::new(nr_queues, options.queue_depth), GFP_KERNEL)?;
+    let tag_set = KBox::pin_init(
+        TagSet::new(nr_queues, options.queue_depth, device.config.inline),
+        GFP_KERNEL,
+    )?;
     let disk = NewDisk::<Driver>::new(
         fmt!("zloop{id}"),
         tag_set,

@@ -42,9 +42,9 @@ pub(crate) trait Operations: Sized + 'static {
     /// The workqueue of a device, which runs what is given to [`Request::defer`].
     fn work_queue(device: &Self::Device) -> &OwnedQueue;
 
-    /// Takes a new request. Process context, may sleep, which keeps the submitter waiting.
+    /// Takes a new request. Process context. Must not sleep without `nested`.
     ///
-    /// With `nested` the request's I/O may be submitted at once by [`Request::try_submit`];
+    /// With `nested` sleeping keeps the submitter waiting, and the request's I/O may be submitted at once by [`Request::try_submit`];
     /// otherwise the submitter is in no state for that.
     fn queue(rq: Request<Self>, nested: Option<&Nested>);
 
@@ -77,18 +77,23 @@ pub(super) struct VTables<T: Operations>(PhantomData<T>);
 impl<T: Operations> VTables<T> {
     /// # Safety
     ///
-    /// Called by blk-mq only: `(*bd).rq` is a request of a tag set made by [`super::tag_set`] that
+    /// Called by blk-mq only: `hctx` is valid, and `(*bd).rq` is a request of a tag set made by [`super::tag_set`] that
     /// the driver owns from now on.
     unsafe extern "C" fn queue_rq(
-        _hctx: *mut bindings::blk_mq_hw_ctx,
+        hctx: *mut bindings::blk_mq_hw_ctx,
         bd: *const bindings::blk_mq_queue_data,
     ) -> bindings::blk_status_t {
+        // CAST: A single low bit.
+        const BLOCKING: usize = bindings::BLK_MQ_F_BLOCKING as usize;
+
         // SAFETY: `bd` is valid for the duration of the call by this function's contract.
         let rq = unsafe { (*bd).rq };
 
         // SAFETY: The driver owns the request, which was not started yet.
         unsafe { bindings::blk_mq_start_request(rq) };
-        let nested = Nested::enter();
+        // SAFETY: The hardware queue is valid for the duration of the call.
+        let may_sleep = unsafe { (*hctx).flags } & BLOCKING != 0;
+        let nested = if may_sleep { Nested::enter() } else { None };
 
         // SAFETY: The request is started and owned by the driver; this is its only handle.
         T::queue(unsafe { Request::from_raw(rq) }, nested.as_ref());

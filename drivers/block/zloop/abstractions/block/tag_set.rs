@@ -43,7 +43,8 @@ impl<T: Operations> TagSet<T> {
     /// Allocates `nr_queues` queues of `queue_depth` requests. May sleep.
     ///
     /// `queue_depth` must be at most [`MAX_QUEUE_DEPTH`], otherwise `EINVAL`.
-    pub(crate) fn new(nr_queues: u32, queue_depth: u32) -> impl PinInit<Self, Error> {
+    /// With `nested` the driver may submit I/O in [`Operations::queue`].
+    pub(crate) fn new(nr_queues: u32, queue_depth: u32, nested: bool) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             inner <- Opaque::try_ffi_init(move |slot: *mut bindings::blk_mq_tag_set| {
                 if queue_depth > MAX_QUEUE_DEPTH {
@@ -55,10 +56,13 @@ impl<T: Operations> TagSet<T> {
                 set.nr_hw_queues = nr_queues;
                 set.queue_depth = queue_depth;
                 set.numa_node = bindings::NUMA_NO_NODE;
-                // `queue_rq` may sleep. A scheduler would hand every request to another thread
-                // first, and is of no use: the block layer itself keeps the writes to a zone in
-                // order, and what is below the files has a scheduler of its own.
-                set.flags = bindings::BLK_MQ_F_BLOCKING | bindings::BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+                if nested {
+                    // `queue_rq` may sleep. A scheduler would hand every request to another
+                    // thread first, and is of no use: the block layer itself keeps the writes to
+                    // a zone in order, and what is below the files has a scheduler of its own.
+                    set.flags =
+                        bindings::BLK_MQ_F_BLOCKING | bindings::BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+                }
                 set.cmd_size = u32::try_from(core::mem::size_of::<Pdu<T>>())?;
                 // SAFETY: `slot` is memory for a tag set, at its final address.
                 unsafe { slot.write(set) };
