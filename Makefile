@@ -98,6 +98,18 @@ check-xfstests: $(module_to_test) ## xfstests, from your check-out XFSTESTS=DIR
 check-blktests check-xfstests: check-%:
 	@$(tools)/check-suites $*
 
+##@ Performance (Documentation/performance.rst)
+
+.PHONY: bench bench-quick bench-profile
+bench: $(module_to_test) peer ## compare with the C driver and others; BENCH_JOBS=, BENCH_MODE=wall, BASE=revision
+	@$(tools)/bench
+
+bench-quick: $(module_to_test) peer ## fail if a few jobs cost 5 % more than recorded
+	@$(tools)/bench-quick
+
+bench-profile: $(module_to_test) peer ## instructions by kernel function, of BENCH_JOBS="..."
+	@$(tools)/bench-profile $(BENCH_JOBS)
+
 ##@ Other
 
 .PHONY: setup

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The backing file system that all contestants share: made anew for each, on a disk in memory.
+
+use crate::system::{open_direct, run, tried, Buffer, Res};
+use nix::mount::{mount, umount, MsFlags};
+use std::fs;
+use std::os::unix::fs::FileExt;
+
+/// The disk. brd completes requests in the submitter's context and costs little more than a copy.
+const DISK: &str = "/dev/ram0";
+
+/// Where it is mounted.
+pub const DIR: &str = "/mnt/bench";
+
+/// Loads brd and writes all of the disk once: the first write to a page allocates it, which only the contestant that
+/// happens to come first would pay for.
+pub fn prepare_disk(mib: u64) -> Res<()> {
+    let size = format!("rd_size={}", mib * 1024);
+    run("modprobe", &["brd", "rd_nr=1", &size])?;
+    let disk = open_direct(DISK)?;
+    let buffer = Buffer::zeroed(1 << 20);
+    for at in 0..mib {
+        tried(DISK, disk.write_all_at(&buffer, at << 20))?;
+    }
+    Ok(())
+}
+
+/// A mounted file system; unmounted when dropped.
+pub struct Backing;
+
+/// mkfs and mount options that keep the disk's pages and leave nothing to be done in the background.
+fn commands(fs: &str) -> Res<(Vec<&'static str>, &'static str)> {
+    Ok(match fs {
+        "xfs" => (vec!["mkfs.xfs", "-q", "-f", "-K"], ""),
+        "ext4" => (
+            vec![
+                "mkfs.ext4",
+                "-q",
+                "-F",
+                "-E",
+                "nodiscard,lazy_itable_init=0,lazy_journal_init=0",
+            ],
+            "nodiscard",
+        ),
+        "btrfs" => (vec!["mkfs.btrfs", "-q", "-f", "-K"], "nodiscard"),
+        _ => return Err(format!("no backing file system {fs}: xfs, ext4 or btrfs")),
+    })
+}
+
+impl Backing {
+    pub fn make(fs: &str) -> Res<Self> {
+        let (mut mkfs, options) = commands(fs)?;
+        mkfs.push(DISK);
+        run(mkfs[0], &mkfs[1..])?;
+        tried(DIR, fs::create_dir_all(DIR))?;
+        let res = mount(Some(DISK), DIR, Some(fs), MsFlags::empty(), Some(options));
+        tried(format!("mount {fs} on {DISK}"), res.map_err(Into::into))?;
+        Ok(Self)
+    }
+
+    /// Unmounts it; it must not be busy, or a contestant has left something.
+    pub fn unmount(self) -> Res<()> {
+        std::mem::forget(self);
+        tried(format!("umount {DIR}"), umount(DIR).map_err(Into::into))
+    }
+}
+
+impl Drop for Backing {
+    fn drop(&mut self) {
+        let _ = umount(DIR);
+    }
+}

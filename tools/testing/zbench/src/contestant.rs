@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How each contestant is set up and taken down.
+
+use crate::backing::DIR;
+use crate::sample::Contestant;
+use crate::system::{get, open_direct, put, run, tried, Buffer, Res};
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::Duration;
+
+/// Where the contestants' modules and programs are.
+pub struct Paths {
+    pub modules: BTreeMap<Contestant, String>,
+    pub rublk: String,
+}
+
+/// Size of a device.
+#[derive(Clone, Copy)]
+pub struct Geometry {
+    pub zones: u32,
+    pub zone_mib: u32,
+}
+
+/// What a job runs on.
+pub struct Target {
+    pub path: String,
+    pub zoned: bool,
+    /// How much of a file to use.
+    pub size: Option<u64>,
+}
+
+const ZLOOP_CONTROL: &str = "/dev/zloop-control";
+const NULL_DIR: &str = "/sys/kernel/config/nullb/nullb0";
+/// Bytes of the file that is written before.
+const FLOOR_BYTES: u64 = 256 << 20;
+/// Bytes that the file that is extended may get.
+const EXTEND_BYTES: u64 = 1 << 30;
+
+impl Contestant {
+    pub fn zoned(self) -> bool {
+        !matches!(self, Contestant::Floor | Contestant::FloorExt)
+    }
+
+    /// Keeps its zones in a directory of the backing file system.
+    pub fn persistent(self) -> bool {
+        self.zoned() && self != Contestant::Null
+    }
+
+    /// Has the interface of the zloop drivers.
+    fn is_zloop(self) -> bool {
+        matches!(self, Contestant::C | Contestant::Base | Contestant::Zloop)
+    }
+
+    /// Loads what it needs.
+    pub fn load(self, paths: &Paths) -> Res<()> {
+        match self {
+            Contestant::Floor | Contestant::FloorExt => Ok(()),
+            Contestant::Null => run("modprobe", &["null_blk", "nr_devices=0"]).map(drop),
+            Contestant::Rublk => {
+                run("modprobe", &["ublk_drv"])?;
+                run(&paths.rublk, &["--version"]).map(drop)
+            }
+            Contestant::C | Contestant::Base | Contestant::Zloop => {
+                let module = paths.modules.get(&self).ok_or("no module was given")?;
+                run("insmod", &[module]).map(drop)
+            }
+        }
+    }
+
+    /// Unloads it, so that the next contestant has the names and the memory.
+    pub fn unload(self) -> Res<()> {
+        match self {
+            Contestant::Floor | Contestant::FloorExt => Ok(()),
+            Contestant::Null => run("rmmod", &["null_blk"]).map(drop),
+            Contestant::Rublk => run("rmmod", &["ublk_drv"]).map(drop),
+            _ => run("rmmod", &["zloop"]).map(drop),
+        }
+    }
+
+    /// The directory of a zoned device, made if it is missing.
+    fn directory(self) -> Res<String> {
+        let dir = match self {
+            Contestant::Rublk => format!("{DIR}/rublk"),
+            _ => format!("{DIR}/zloop/0"),
+        };
+        tried(&dir, fs::create_dir_all(&dir))?;
+        Ok(dir)
+    }
+
+    /// What is to be done before `add`, and is no part of its time.
+    pub fn prepare(self) -> Res<()> {
+        if self.persistent() {
+            self.directory()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the device, or opens what is in the directory of an earlier one.
+    pub fn add(self, paths: &Paths, geometry: Geometry) -> Res<Target> {
+        let Geometry { zones, zone_mib } = geometry;
+        let mib = u64::from(zones) * u64::from(zone_mib);
+        let queues = std::thread::available_parallelism().map_or(1, usize::from);
+        let device = |path: &str| Target {
+            path: path.to_owned(),
+            zoned: true,
+            size: None,
+        };
+        match self {
+            Contestant::Floor => {
+                let path = format!("{DIR}/written");
+                tried(&path, fs::write(&path, ""))?;
+                let file = open_direct(&path)?;
+                let buffer = Buffer::zeroed(1 << 20);
+                for at in (0..FLOOR_BYTES).step_by(buffer.len()) {
+                    tried(&path, file.write_all_at(&buffer, at))?;
+                }
+                tried(&path, file.sync_all())?;
+                Ok(Target {
+                    path,
+                    zoned: false,
+                    size: Some(FLOOR_BYTES),
+                })
+            }
+            Contestant::FloorExt => Ok(Target {
+                path: format!("{DIR}/extended"),
+                zoned: false,
+                size: Some(EXTEND_BYTES),
+            }),
+            Contestant::Null => {
+                tried(NULL_DIR, fs::create_dir(NULL_DIR))?;
+                for (name, value) in [
+                    ("size", mib.to_string()),
+                    ("zone_size", zone_mib.to_string()),
+                    ("submit_queues", queues.to_string()),
+                    ("blocksize", "4096".into()),
+                    // As the C driver has it; the default splits 128 KiB.
+                    ("max_sectors", "2048".into()),
+                    ("memory_backed", "1".into()),
+                    ("zone_nr_conv", "0".into()),
+                    ("zoned", "1".into()),
+                    ("hw_queue_depth", "128".into()),
+                    ("power", "1".into()),
+                ] {
+                    put(&format!("{NULL_DIR}/{name}"), &value)?;
+                }
+                Ok(device("/dev/nullb0"))
+            }
+            Contestant::Rublk => {
+                let dir = self.directory()?;
+                // Its default is to write 256 MiB ahead, more than a zone here.
+                let ahead = zone_mib.min(32);
+                let command = format!(
+                    "add zoned -n 0 -q {queues} -d 128 --quiet --path {dir} --conv-zones 0 --size {mib}MiB \
+                     --zone-size {zone_mib}MiB --pre-alloc-size {ahead}MiB --logical-block-size 4096"
+                );
+                let args: Vec<&str> = command.split(' ').collect();
+                run(&paths.rublk, &args)?;
+                Ok(device("/dev/ublkb0"))
+            }
+            Contestant::C | Contestant::Base | Contestant::Zloop => {
+                let command = format!(
+                    "add id=0,capacity_mb={mib},zone_size_mb={zone_mib},conv_zones=0,nr_queues={queues},base_dir={DIR}/zloop"
+                );
+                put(ZLOOP_CONTROL, &command)?;
+                Ok(device("/dev/zloop0"))
+            }
+        }
+    }
+
+    /// Removes the device; what is in its directory stays.
+    pub fn remove(self, paths: &Paths) -> Res<()> {
+        match self {
+            Contestant::Floor | Contestant::FloorExt => Ok(()),
+            Contestant::Null => tried(NULL_DIR, fs::remove_dir(NULL_DIR)),
+            Contestant::Rublk => run(&paths.rublk, &["del", "-n", "0"]).map(drop),
+            _ => put(ZLOOP_CONTROL, "remove id=0"),
+        }
+    }
+
+    /// Takes down whatever a failed job has left, as far as that is possible.
+    pub fn clean_up(self, paths: &Paths) {
+        let _ = nix::mount::umount("/mnt/on-device");
+        let _ = self.remove(paths);
+        // A daemon may still be about to end.
+        std::thread::sleep(Duration::from_millis(200));
+        let _ = self.unload();
+        if self.is_zloop() && Path::new("/sys/module/zloop").exists() {
+            let refs = get("/sys/module/zloop/refcnt").unwrap_or_default();
+            println!("  {} stays loaded, {} users", self.title(), refs.trim());
+        }
+    }
+}

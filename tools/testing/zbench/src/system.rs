@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the jobs need of the machine: commands, files, clocks, counters.
+
+use nix::time::{clock_gettime, ClockId};
+use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error, Layout};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::process::Command;
+
+/// Errors are for people to read: what was tried, and how it ended.
+pub type Res<T> = Result<T, String>;
+
+/// Adds what was tried to an error.
+pub fn tried<T>(what: impl std::fmt::Display, res: io::Result<T>) -> Res<T> {
+    res.map_err(|e| format!("{what}: {e}"))
+}
+
+/// Runs a program to its end; what it printed is part of the error if it fails.
+pub fn run(program: &str, args: &[&str]) -> Res<String> {
+    let what = format!("{program} {}", args.join(" "));
+    let out = tried(&what, Command::new(program).args(args).output())?;
+    if out.status.success() {
+        return Ok(String::from_utf8_lossy(&out.stdout).into_owned());
+    }
+    let said = [out.stdout, out.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    let tail: Vec<_> = said.lines().rev().take(5).collect();
+    let tail: Vec<_> = tail.into_iter().rev().collect();
+    Err(format!("{what}: {}: {}", out.status, tail.join("; ")))
+}
+
+/// Writes a word to a file of sysfs, configfs, or a control device, in one write.
+pub fn put(path: &str, text: &str) -> Res<()> {
+    tried(format!("write \"{text}\" to {path}"), fs::write(path, text))
+}
+
+/// Reads a file of proc or sysfs.
+pub fn get(path: &str) -> Res<String> {
+    tried(path, fs::read_to_string(path))
+}
+
+/// The clock of all measurements, in seconds.
+pub fn now() -> f64 {
+    let time = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has this clock");
+    time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9
+}
+
+/// The host's clock in seconds, whatever the guest's time is.
+pub fn real_time() -> u64 {
+    let text = get("/sys/class/rtc/rtc0/since_epoch").unwrap_or_default();
+    text.trim().parse().unwrap_or(0)
+}
+
+/// Runs `what` and says how many seconds it took.
+pub fn timed<T>(what: impl FnOnce() -> Res<T>) -> Res<(T, f64)> {
+    let start = now();
+    let value = what()?;
+    Ok((value, now() - start))
+}
+
+/// Opens a device or file past the page cache.
+pub fn open_direct(path: &str) -> Res<File> {
+    let open = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_DIRECT)
+        .open(path);
+    tried(path, open)
+}
+
+/// Memory for direct I/O.
+pub struct Buffer {
+    data: *mut u8,
+    layout: Layout,
+}
+
+impl Buffer {
+    pub fn zeroed(len: usize) -> Self {
+        let layout = Layout::from_size_align(len.max(1), 4096).expect("a small buffer");
+        // SAFETY: the layout has a size.
+        let data = unsafe { alloc_zeroed(layout) };
+        if data.is_null() {
+            handle_alloc_error(layout);
+        }
+        Self { data, layout }
+    }
+}
+
+impl std::ops::Deref for Buffer {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `data` is valid and initialised for the size of the layout.
+        unsafe { std::slice::from_raw_parts(self.data, self.layout.size()) }
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout.
+        unsafe { dealloc(self.data, self.layout) }
+    }
+}
+
+/// Bytes of memory that are free after the caches were dropped.
+pub fn free_memory() -> Res<f64> {
+    run("sync", &[])?;
+    // Dropping inodes can free what the first pass found in use.
+    put("/proc/sys/vm/drop_caches", "3")?;
+    put("/proc/sys/vm/drop_caches", "3")?;
+    meminfo(&get("/proc/meminfo")?, "MemFree")
+}
+
+fn meminfo(text: &str, field: &str) -> Res<f64> {
+    text.lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
+        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
+        .map(|kib| kib * 1024.0)
+        .ok_or(format!("no {field} in /proc/meminfo"))
+}
+
+/// The line of a file like /proc/cpuinfo that begins with `field`, without it.
+pub fn field(text: &str, field: &str) -> String {
+    text.lines()
+        .find_map(|line| line.strip_prefix(field))
+        .unwrap_or_default()
+        .trim_start_matches([' ', '\t', ':'])
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn free_memory_is_in_bytes() {
+        let text = "MemTotal:       100 kB\nMemFree:          25 kB\n";
+        assert_eq!(meminfo(text, "MemFree"), Ok(25600.0));
+        assert!(meminfo(text, "Mem").is_err());
+    }
+
+    #[test]
+    fn a_failing_program_says_why() {
+        let error = run("sh", &["-c", "echo reason >&2; exit 3"]).unwrap_err();
+        assert!(error.contains("exit status: 3") && error.contains("reason"));
+        assert_eq!(run("echo", &["a"]).unwrap(), "a\n");
+    }
+
+    #[test]
+    fn fields_of_cpuinfo() {
+        assert_eq!(field("a: 1\nmodel name\t: x y\n", "model name"), "x y");
+    }
+}
