@@ -64,6 +64,12 @@ check-full: $(module_to_test) peer ## the same with the suites in full, and the 
 	@$(tools)/check-in-tree
 	@$(tools)/check quick functional qemu samples fs-full zbd-full crash
 
+.PHONY: check-debug check-uml
+check-debug: ## functional suite, KUnit, short zbd and fs on a kernel with KASAN, lockdep, kmemleak ...
+check-uml: ## the same checkers in User Mode Linux: KUnit, functional suite, fs
+check-debug check-uml: check-%:
+	@$(tools)/check-debug $*
+
 .PHONY: check-quick
 check-quick: ## unit tests, formatting, lints, module build: no VM
 	@$(tools)/check-quick
@@ -119,6 +125,10 @@ setup: ## make the Debian roots and the kernel tree, and nothing else
 .PHONY: update
 update: ## look for a newer kernel in the archive the next time
 	@$(tools)/kernel update
+
+.PHONY: debug-kernel
+debug-kernel: ## build the x86-64 kernel with checkers that KERNEL=debug names
+	@$(tools)/debug-kernel debug
 
 .PHONY: clean
 clean: ## remove build/

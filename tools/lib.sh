@@ -20,6 +20,12 @@ umask 022
 	SRC=$TOP/drivers/block/zloop
 	CACHE=$(realpath -m -- "${ZLOOP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/zloop}")
 	JOBS=${JOBS:-$(nproc)}
+	# Results of the debug kernels have a name of their own, and their tests take
+	# several times as long.
+	case ${KERNEL:-} in
+	debug | uml) FLAVOUR=-$KERNEL SLOWNESS=4 ;;
+	*) FLAVOUR='' SLOWNESS=1 ;;
+	esac
 }
 
 say() { printf '%s\n' "  $*" >&2; }
@@ -108,6 +114,34 @@ remove_tree() {
 build_zbdtool() {
 	step "build zbdtool" "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
 		cargo build --release --locked --manifest-path "$TOP/tools/testing/zbdtool/Cargo.toml"
+}
+
+# link_tree FROM TO: a copy that shares its files where it can. Tools that write
+# a file in place must not touch it.
+link_tree() {
+	cp -al "$1" "$2" 2>/dev/null || {
+		remove_tree "$2"
+		cp -a --reflink=auto "$1" "$2"
+	}
+}
+
+# vm_status DIR RC TIMEOUT: end with the status of a VM with results in DIR, whose
+# emulator ended with RC (see tools/vm).
+vm_status() {
+	local results=$1 rc=$2 timeout=$3 log="the kernel log is $1/console.log"
+	if ! "$TOOLS/log-check" "$results/console.log" >"$results/splats.log"; then
+		sed 's/^/  /' "$results/splats.log" >&2
+		say "the kernel log has a splat: $log"
+		exit 90
+	elif [[ -s $results/status ]]; then
+		exit "$(<"$results/status")"
+	elif [[ $rc == 124 || $rc == 137 ]]; then
+		say "no end after $timeout s: $log"
+		exit 92
+	else
+		say "the guest died: $log"
+		exit 91
+	fi
 }
 
 # kernel_tap STATUS NAME DIR: one test point from the status of tools/vm.

@@ -56,3 +56,37 @@ impl Deref for Path {
         c_str(&self.path)
     }
 }
+
+#[kunit_tests(zloop_path)]
+mod tests {
+    use super::*;
+    use crate::model::options::{
+        parse,
+        Command, //
+    };
+
+    fn of(command: &[u8]) -> Result<Path> {
+        match parse(command) {
+            Ok(Command::Add(add)) => Path::of_device(add.base_dir, add.id.unwrap_or(0)),
+            _ => Err(EINVAL),
+        }
+    }
+
+    #[test]
+    fn device_has_a_directory_in_the_base_directory() -> Result {
+        let path = of(b"add base_dir=/a/b\\,c,id=12")?;
+
+        assert_eq!(path.to_bytes(), b"/a/b,c/12");
+        assert_eq!(path.parent().to_bytes(), b"/a/b,c");
+        Ok(())
+    }
+
+    #[test]
+    fn relative_path_stays_relative() -> Result {
+        let path = of(b"add base_dir=..,id=2147483647")?;
+
+        assert_eq!(path.to_bytes(), b"../2147483647");
+        assert_eq!(path.parent().to_bytes(), b"..");
+        Ok(())
+    }
+}

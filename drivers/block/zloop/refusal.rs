@@ -70,3 +70,25 @@ impl From<NoResource> for Refusal {
         Refusal::NoOpenZone
     }
 }
+
+#[kunit_tests(zloop_refusal)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn submitter_sees_what_it_can_do_something_about() {
+        assert!(Refusal::NoOpenZone.status() == Status::ZONE_OPEN_RESOURCE);
+        assert!(Refusal::from(NoResource).status() == Status::ZONE_OPEN_RESOURCE);
+        assert!(Refusal::File(ETIMEDOUT).status() == Status::TIMEOUT);
+        assert!(Refusal::File(EOPNOTSUPP).status() == Status::NOT_SUPPORTED);
+        assert!(Refusal::File(ENOSPC).status() != Status::IO_ERROR);
+    }
+
+    #[test]
+    fn anything_else_is_an_io_error() {
+        assert!(Refusal::Conventional.status() == Status::IO_ERROR);
+        assert!(Refusal::Removed.status() == Status::IO_ERROR);
+        assert!(Refusal::Write(Reject::Full).status() == Status::IO_ERROR);
+        assert!(Refusal::File(EXDEV).status() == Status::IO_ERROR);
+    }
+}

@@ -266,3 +266,97 @@ fn finish_removal(id: u32, disk: Disk<Driver>, claim: Claim) {
     drop(device);
     pr_info!("zloop{}: removed\n", id);
 }
+
+#[kunit_tests(zloop_registry)]
+mod tests {
+    use super::*;
+
+    /// Ids that nobody uses.
+    const FREE: u32 = MAX_ID - 2;
+
+    fn with(ids: &[u32]) -> Result<Registry> {
+        let mut registry = Registry::new();
+
+        for &id in ids {
+            let entry = Entry {
+                id,
+                directory: None,
+                state: State::Adding,
+            };
+
+            registry.entries.push(entry, GFP_KERNEL)?;
+        }
+        Ok(registry)
+    }
+
+    #[test]
+    fn lowest_free_id_is_the_first_gap() -> Result {
+        assert_eq!(with(&[])?.lowest_free(), 0);
+        assert_eq!(with(&[1])?.lowest_free(), 0);
+        assert_eq!(with(&[0, 1, 3])?.lowest_free(), 2);
+        assert_eq!(with(&[0, 1, 2])?.lowest_free(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn forgotten_entry_is_gone() -> Result {
+        let mut registry = with(&[2, 5, 7])?;
+
+        assert!(registry.forget(6).is_none());
+        assert!(registry.forget(5).is_some_and(|entry| entry.id == 5));
+        assert!(registry.forget(5).is_none());
+        assert!(registry.entry(7).is_some());
+        assert!(registry.forget(7).is_some() && registry.forget(2).is_some());
+        assert_eq!(registry.entries.capacity(), 0);
+        Ok(())
+    }
+
+    #[test]
+    fn reserved_id_is_taken_until_the_reservation_goes() -> Result {
+        let first = Reservation::new(Some(FREE))?;
+
+        assert_eq!(first.id(), FREE);
+        assert_eq!(Reservation::new(Some(FREE)).err(), Some(EEXIST));
+        let second = Reservation::new(Some(FREE + 1))?;
+
+        drop(first);
+        let first = Reservation::new(Some(FREE))?;
+
+        assert_eq!(Reservation::new(Some(FREE + 1)).err(), Some(EEXIST));
+        drop((first, second));
+        Ok(())
+    }
+
+    #[test]
+    fn id_has_to_fit_an_int() {
+        assert_eq!(Reservation::new(Some(MAX_ID + 1)).err(), Some(EINVAL));
+    }
+
+    #[test]
+    fn reserved_device_cannot_be_removed() -> Result {
+        let reservation = Reservation::new(Some(FREE))?;
+
+        assert_eq!(remove(FREE).err(), Some(ENODEV));
+        assert_eq!(remove(FREE + 1).err(), Some(ENODEV));
+        // The attempt has not changed anything.
+        assert_eq!(Reservation::new(Some(FREE)).err(), Some(EEXIST));
+        drop(reservation);
+        Ok(())
+    }
+
+    #[test]
+    fn directory_belongs_to_one_device() -> Result {
+        let open = |path| Arc::new(Directory::open(path)?, GFP_KERNEL).map_err(Error::from);
+        let first = Reservation::new(Some(FREE))?;
+        let second = Reservation::new(Some(FREE + 1))?;
+
+        first.claim_directory(open(c"/proc")?)?;
+        assert_eq!(second.claim_directory(open(c"/proc/")?).err(), Some(EBUSY));
+        // Another one, and the same by its own device.
+        second.claim_directory(open(c"/")?)?;
+        first.claim_directory(open(c"/proc/.")?)?;
+        first.release_directory();
+        second.claim_directory(open(c"/proc")?)?;
+        Ok(())
+    }
+}

@@ -470,3 +470,93 @@ pub(crate) fn block_geometry(facts: &DioFacts) -> BlockGeometry {
         dma_alignment: dma_alignment.clamp(SECTOR - 1, (PAGE_SIZE - 1) as u32),
     }
 }
+
+#[kunit_tests(zloop_store)]
+mod tests {
+    use super::*;
+    use crate::{
+        abstractions::fs::{
+            BdevLimits,
+            DioAlign, //
+        },
+        model::options::AddOptions, //
+    };
+
+    /// What a file system of blocks of `fs` bytes says.
+    fn facts(statx: Option<(u32, u32)>, bdev: Option<(u32, u32)>, fs: u32) -> DioFacts {
+        DioFacts {
+            statx: statx.map(|(mem, offset)| DioAlign { mem, offset }),
+            bdev: bdev.map(|(physical_block_size, dma_alignment_mask)| BdevLimits {
+                physical_block_size,
+                dma_alignment_mask,
+            }),
+            fs_block_size: fs,
+        }
+    }
+
+    #[test]
+    fn block_size_is_one_that_the_file_and_a_disk_can_have() {
+        // (statx: memory and offset, disk: block size and alignment mask, file system's block
+        // size; block size and alignment mask of the device)
+        let cases = [
+            // The file system's blocks, if a disk can have them.
+            (facts(None, None, 4096), 4096, 511),
+            (facts(None, None, 1024), 1024, 511),
+            (facts(Some((512, 512)), None, 4096), 4096, 511),
+            // Not less than direct I/O takes.
+            (facts(Some((4, 4096)), None, 1024), 4096, 511),
+            (facts(None, Some((4096, 3)), 0), 4096, 511),
+            (facts(None, Some((512, 1023)), 0), 512, 1023),
+            // The file itself knows better than the disk below.
+            (facts(Some((2048, 2048)), Some((512, 3)), 0), 2048, 2047),
+            // 0 stands for "no direct I/O".
+            (facts(Some((0, 0)), None, 0), 512, 511),
+            // What no disk has.
+            (facts(None, None, 65536), 512, 511),
+            (facts(None, Some((65536, 3)), 0), 4096, 511),
+            (facts(None, Some((520, 3)), 0), 4096, 511),
+            (facts(Some((1 << 20, 512)), None, 512), 512, 4095),
+        ];
+
+        for (facts, block_size, dma_alignment) in cases {
+            let seen = block_geometry(&facts);
+
+            assert_eq!(seen.block_size, block_size);
+            assert_eq!(seen.dma_alignment, dma_alignment);
+        }
+    }
+
+    #[test]
+    fn directory_has_files_of_the_device_and_others() -> Result {
+        let add = AddOptions {
+            capacity_mb: 8,
+            zone_size_mb: 1,
+            conv_zones: Some(2),
+            ..Default::default()
+        };
+        let geometry = Geometry::new(&add).map_err(|_| EINVAL)?;
+        let mut found = Found::default();
+
+        for name in ["cnv-000001", "seq-000002", "seq-000007", "readme", "seq-2"] {
+            found.add(&geometry, name.as_bytes(), EntryKind::Regular);
+        }
+        assert_eq!(found.zones, 3);
+        assert!(!found.record && found.foreign.is_none() && found.not_regular.is_none());
+
+        // Of another kind, beyond the end: the lowest is remembered.
+        for name in ["seq-000009", "seq-000001", "cnv-000002", "seq-000008"] {
+            found.add(&geometry, name.as_bytes(), EntryKind::Regular);
+        }
+        assert_eq!(found.foreign, Some(ZoneFile::Sequential(1)));
+        assert_eq!(found.zones, 3);
+
+        found.add(&geometry, b"seq-000005", EntryKind::Other);
+        found.add(&geometry, b"seq-000004", EntryKind::Directory);
+        found.add(&geometry, b"seq-000006", EntryKind::Unknown);
+        found.add(&geometry, GEOMETRY_FILE.to_bytes(), EntryKind::Regular);
+        assert_eq!(found.not_regular, Some(4));
+        assert_eq!(found.zones, 4);
+        assert!(found.record);
+        Ok(())
+    }
+}

@@ -33,13 +33,16 @@ mod counters;
 mod device;
 mod flush;
 // Complete in itself, and its tests on the host use all of it.
-#[expect(dead_code)]
+#[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
+#[cfg_attr(CONFIG_KUNIT = "y", allow(dead_code))]
 mod model;
 mod path;
 mod refusal;
 mod registry;
 mod report;
 mod store;
+#[cfg(CONFIG_KUNIT = "y")]
+mod testing;
 mod transfer;
 mod zone;
 

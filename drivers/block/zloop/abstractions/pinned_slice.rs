@@ -47,3 +47,69 @@ impl<T> Deref for PinnedSlice<T> {
         &self.0
     }
 }
+
+#[kunit_tests(zloop_pinned_slice)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// Writes its number behind those in the log when it is dropped.
+    struct Noted<'a> {
+        no: usize,
+        log: &'a Cell<usize>,
+    }
+
+    impl Drop for Noted<'_> {
+        fn drop(&mut self) {
+            self.log.set(self.log.get() * 10 + self.no);
+        }
+    }
+
+    #[test]
+    fn elements_are_made_and_dropped_in_order() -> Result {
+        let log = Cell::new(0);
+        let slice = PinnedSlice::new(4, |index| -> Result<_> {
+            Ok(Noted {
+                no: index + 1,
+                log: &log,
+            })
+        })?;
+
+        assert!(slice.iter().map(|noted| noted.no).eq(1..=4));
+        assert_eq!(log.get(), 0);
+        drop(slice);
+        assert_eq!(log.get(), 1234);
+        Ok(())
+    }
+
+    #[test]
+    fn failure_drops_what_was_made() {
+        let log = Cell::new(0);
+        let slice = PinnedSlice::new(6, |index| match index {
+            4 => Err(EINTR),
+            _ => Ok(Noted {
+                no: index + 1,
+                log: &log,
+            }),
+        });
+
+        assert_eq!(slice.err(), Some(EINTR));
+        assert_eq!(log.get(), 1234);
+    }
+
+    #[test]
+    fn empty_slice_is_one() -> Result {
+        assert!(PinnedSlice::new(0, |_| -> Result<u64> { Err(EIO) })?.is_empty());
+        Ok(())
+    }
+
+    /// Without a warning of the allocator, which would fail the run.
+    #[test]
+    fn absurd_sizes_are_refused() {
+        for len in [1 << 19, 1 << 40, usize::MAX] {
+            let slice = PinnedSlice::new(len, |_| -> Result<[u64; 512]> { Ok([0; 512]) });
+
+            assert_eq!(slice.err(), Some(ENOMEM));
+        }
+    }
+}

@@ -50,3 +50,18 @@ impl RateLimit {
         unsafe { bindings::___ratelimit(self.state.get(), self.name.as_char_ptr()) != 0 }
     }
 }
+
+#[kunit_tests(zloop_ratelimit)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn burst_is_limited() -> Result {
+        let limit = KBox::pin_init(RateLimit::new(c"zloop-kunit"), GFP_KERNEL)?;
+        let allowed = (0..1000).filter(|_| limit.allow()).count();
+
+        // Ten at once, and ten more every five seconds, should this take that long.
+        assert!((10..1000).contains(&allowed));
+        Ok(())
+    }
+}

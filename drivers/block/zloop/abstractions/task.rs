@@ -90,3 +90,35 @@ impl Drop for NoIo {
         unsafe { ffi::memalloc_flags_restore(self.added) };
     }
 }
+
+#[kunit_tests(zloop_task)]
+mod tests {
+    use super::*;
+
+    const BOTH: u32 = ffi::PF_MEMALLOC_NOIO | ffi::PF_LOCAL_THROTTLE;
+
+    fn flags() -> u32 {
+        // SAFETY: The current task is valid, and the only one to change these flags of itself.
+        unsafe { (*Task::current_raw()).flags & BOTH }
+    }
+
+    #[test]
+    fn scopes_without_io_nest() {
+        assert_eq!(flags(), 0);
+        let outer = NoIo::enter();
+
+        assert_eq!(flags(), BOTH);
+        drop(NoIo::enter());
+        assert_eq!(flags(), BOTH);
+        drop(outer);
+        assert_eq!(flags(), 0);
+    }
+
+    #[test]
+    fn test_runs_in_a_task() {
+        assert!(in_task());
+        assert!(!fatal_signal_pending());
+        assert!(capable_sys_admin());
+        assert!(num_online_cpus() > 0);
+    }
+}

@@ -186,8 +186,12 @@ pub(crate) fn reset(condition: Condition) -> Result<Effect, Refused> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_condition))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     const ALL: [(Condition, u8, &str); 8] = [
@@ -253,7 +257,7 @@ mod tests {
         for (condition, want) in cases {
             for ((command, decide), want) in commands.into_iter().zip(want) {
                 let refused = Refused { command, condition };
-                assert_eq!(decide(condition), want.ok_or(refused), "{refused}");
+                assert_eq!((command, decide(condition)), (command, want.ok_or(refused)));
             }
         }
     }

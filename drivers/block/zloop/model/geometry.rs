@@ -308,8 +308,12 @@ impl fmt::Display for GeometryError {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_geometry))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     /// The geometry for some options; the others are the defaults. Not read by the parser, so that
@@ -371,7 +375,7 @@ mod tests {
     fn default_conventional_zones_leave_a_sequential_one() {
         for (nr_zones, conv) in [(2, 1), (3, 2), (8, 7), (9, 8), (10, 8), (1000, 8)] {
             let geometry = good(&format!("capacity_mb={nr_zones},zone_size_mb=1"));
-            assert_eq!(geometry.nr_conv_zones(), conv, "{nr_zones} zones");
+            assert_eq!((nr_zones, geometry.nr_conv_zones()), (nr_zones, conv));
         }
     }
 
@@ -401,8 +405,8 @@ mod tests {
             (u64::MAX, None, 8191),
         ];
         for (sector, zone, offset) in cases {
-            assert_eq!(geometry.zone_of(sector), zone, "sector {sector}");
-            assert_eq!(geometry.offset_in_zone(sector), offset, "sector {sector}");
+            assert_eq!((sector, geometry.zone_of(sector)), (sector, zone));
+            assert_eq!((sector, geometry.offset_in_zone(sector)), (sector, offset));
         }
         for no in 0..8 {
             assert_eq!(geometry.zone_start(no), u64::from(no) * 8192);
@@ -470,7 +474,7 @@ mod tests {
             "conv_zones=0",
             "max_open_zones=56",
         ] {
-            assert!(geometry(text).is_ok(), "{text}");
+            assert_eq!((text, geometry(text).is_ok()), (text, true));
         }
     }
 

@@ -110,8 +110,12 @@ impl fmt::Display for ZoneFileName {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_layout))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     #[test]
@@ -162,7 +166,7 @@ mod tests {
             "cnv-seq-000000",
             "seq-000000\0",
         ] {
-            assert_eq!(ZoneFile::parse(name.as_bytes()), None, "{name:?}");
+            assert_eq!((name, ZoneFile::parse(name.as_bytes())), (name, None));
         }
     }
 }

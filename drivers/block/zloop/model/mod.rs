@@ -13,7 +13,7 @@
 #![forbid(unsafe_code)]
 // Nothing here may panic in the kernel, overflow checks or not. Tests may: a panic is how they fail.
 #![cfg_attr(
-    not(test),
+    not(any(test, CONFIG_KUNIT = "y")),
     deny(
         clippy::arithmetic_side_effects,
         clippy::as_conversions,

@@ -243,8 +243,12 @@ impl<S: DerefMut<Target = [Slot]>> OpenSet<S> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_open_set))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     fn set(zones: usize, limit: u32) -> OpenSet<Vec<Slot>> {

@@ -307,8 +307,12 @@ impl fmt::Display for ParseError<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_option_list))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     /// The options in `text`, up to the first that is wrong.
@@ -356,7 +360,7 @@ mod tests {
                 .into_iter()
                 .map(|(name, value)| (name.as_bytes(), value.map(str::as_bytes)))
                 .collect();
-            assert_eq!(pairs, want, "{text:?}");
+            assert_eq!((text, pairs), (text, want));
         }
     }
 
@@ -371,7 +375,7 @@ mod tests {
         ];
         for (text, want) in cases {
             let error = list(text).expect_err("a bad list");
-            assert_eq!(error.to_string(), want, "{text:?}");
+            assert_eq!((text, error.to_string().as_str()), (text, want));
         }
         for (name, _) in OPTIONS {
             let text = format!("{name},{name}");
@@ -417,7 +421,7 @@ mod tests {
         ];
         for (text, min, want) in cases {
             let id = only(text).id(min).map_err(|error| error.kind);
-            assert_eq!(id, want, "{text}");
+            assert_eq!((text, id), (text, want));
         }
     }
 
@@ -443,7 +447,7 @@ mod tests {
         ];
         for (text, want) in cases {
             let number = only(text).unsigned(1, 100).map_err(|error| error.kind);
-            assert_eq!(number, want, "{text}");
+            assert_eq!((text, number), (text, want));
         }
     }
 }

@@ -215,8 +215,12 @@ fn parse_remove(text: &[u8]) -> Result<u32, ParseError<'_>> {
     })
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_options))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::{
         super::{
             option_list::OPTIONS,
@@ -266,7 +270,7 @@ mod tests {
         let options = OPTIONS.map(|(name, opt)| match opt {
             Opt::Id => format!("{name}=%d"),
             Opt::BaseDir => format!("{name}=%s"),
-            Opt::BufferedIo | Opt::OrderedZoneAppend | Opt::DiscardWriteCache => name.to_owned(),
+            Opt::BufferedIo | Opt::OrderedZoneAppend | Opt::DiscardWriteCache => name.to_string(),
             _ => format!("{name}=%u"),
         });
         assert_eq!(add, format!("add {}", options.join(",")));
@@ -278,7 +282,7 @@ mod tests {
         let texts = "add|add\n|add |add  \n|add\n\n|add ,|add ,,\n,|add\t\r\n|add\0|add \n\0\0\0|\
             add id=-1|add id=-0x1|add , ,id=-1";
         for text in texts.split('|') {
-            assert_eq!(add(text), Ok(defaults()), "{text:?}");
+            assert_eq!((text, add(text)), (text, Ok(defaults())));
         }
     }
 
@@ -310,9 +314,10 @@ mod tests {
             options.rotate_left(1);
             for separator in [",", "\n", ", ", ",,\t\n"] {
                 let options = options.join(separator);
-                assert_eq!(add(&format!("add {options}")), Ok(all), "{options}");
+                let text = format!("add {options}");
+                assert_eq!((&text, add(&text)), (&text, Ok(all)));
                 let text = format!("add\n {options}\n\0");
-                assert_eq!(add(&text), Ok(all), "{options}");
+                assert_eq!((&text, add(&text)), (&text, Ok(all)));
             }
         }
     }
@@ -325,7 +330,7 @@ mod tests {
             queue_depth=1|queue_depth=10240|zone_append=0|zone_append=1|\
             submit_inline=0|submit_inline=1|prealloc_kb=0|prealloc_kb=1048576|fua=0|fua=1|id=0|id=2147483647";
         for text in texts.split('|') {
-            assert!(add(&format!("add {text}")).is_ok(), "{text}");
+            assert_eq!((text, add(&format!("add {text}")).is_ok()), (text, true));
         }
     }
 
@@ -347,7 +352,7 @@ mod tests {
             ("remove id=0x10\0", 16),
         ] {
             let want = Ok(Command::Remove { id });
-            assert_eq!(parse(text.as_bytes()), want, "{text:?}");
+            assert_eq!((text, parse(text.as_bytes())), (text, want));
         }
     }
 
@@ -367,7 +372,7 @@ mod tests {
         for (written, read) in cases {
             let text = format!("add base_dir={written}\nid=1");
             let add = add(&text).expect("a good path");
-            assert!(add.base_dir.bytes().eq(read.bytes()), "{written}");
+            assert!(add.base_dir.bytes().eq(read.bytes()));
             assert_eq!(add.base_dir.to_string(), read);
             assert_eq!(add.id, Some(1));
         }
@@ -454,10 +459,10 @@ remove id=1,buffered_io|buffered_io: not an option of remove
     fn what_is_refused_names_option_and_value() {
         for line in REFUSED.lines() {
             let (text, want) = line.split_once('|').expect("a bar");
-            assert_eq!(message(text.as_bytes()), want, "{text:?}");
+            assert_eq!((text, message(text.as_bytes()).as_str()), (text, want));
             // With what echo appends it is no better.
             let text = format!("{text}\n");
-            assert_eq!(message(text.as_bytes()), want, "{text:?}");
+            assert_eq!((&text, message(text.as_bytes()).as_str()), (&text, want));
         }
     }
 
@@ -472,7 +477,7 @@ remove id=1,buffered_io|buffered_io: not an option of remove
             (b"add id=64\r\n", r"id=64\x0d: not a number"),
         ];
         for (text, want) in cases {
-            assert_eq!(message(text), *want, "{}", Escaped(text));
+            assert_eq!((text, message(text).as_str()), (text, *want));
         }
     }
 

@@ -184,8 +184,12 @@ impl fmt::Display for Mismatch {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_record))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     fn geometry(options: [u32; 4]) -> Geometry {
@@ -293,11 +297,8 @@ mod tests {
         ];
         for (text, why) in cases {
             let error = Geometry::decode(text.as_bytes()).map_err(|e| e.to_string());
-            assert_eq!(
-                error,
-                Err(format!("bad geometry record: {why}")),
-                "{text:?}"
-            );
+            let want = Err(format!("bad geometry record: {why}"));
+            assert_eq!((&text, error), (&text, want));
         }
     }
 

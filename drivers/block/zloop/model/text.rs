@@ -84,8 +84,12 @@ impl Write for Cursor<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_text))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     #[test]
@@ -109,7 +113,7 @@ mod tests {
             (b"1\xff", 10, None),
         ];
         for (text, radix, want) in cases {
-            assert_eq!(number(text, *radix), *want, "{}", Escaped(text));
+            assert_eq!((text, number(text, *radix)), (text, *want));
         }
     }
 

@@ -263,8 +263,12 @@ impl fmt::Display for SizeError {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, CONFIG_KUNIT = "y"))]
+#[cfg_attr(not(test), kernel::prelude::kunit_tests(zloop_write_pointer))]
 mod tests {
+    #[cfg(not(test))]
+    use crate::testing::*;
+
     use super::*;
 
     /// A write pointer at `offset` of 100 sectors.
@@ -354,7 +358,7 @@ mod tests {
         for (offset, start, len, why) in cases {
             let mut wp = at(offset);
             let plan = wp.plan_write(start, len);
-            assert_eq!(plan.err(), Some(why), "{start}+{len}");
+            assert_eq!((start, len, plan.err()), (start, len, Some(why)));
             assert_eq!(wp, at(offset));
         }
     }
@@ -373,7 +377,7 @@ mod tests {
         for (offset, len, why) in cases {
             let mut wp = at(offset);
             let plan = wp.plan_append(len);
-            assert_eq!(plan.err(), Some(why), "{len} at {offset}");
+            assert_eq!((len, offset, plan.err()), (len, offset, Some(why)));
             assert_eq!(wp, at(offset));
         }
     }

@@ -11,6 +11,8 @@ t_fake_timeout() {
 	add capacity_mb=32,zone_size_mb=4,conv_zones=1
 	[ -e "$attr" ] || skip "the kernel has no CONFIG_FAIL_IO_TIMEOUT"
 	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug
+	# A stack trace for each would look like a warning.
+	echo 0 > "$fault/verbose"
 	echo 500 > /sys/block/zloop0/queue/io_timeout
 	echo 1 > "$attr"
 	echo 100 > "$fault/probability"

@@ -19,6 +19,7 @@ peer() {
 
 need_peer() {
 	[ "$ZLOOP_DRIVER" = rust ] || skip "the C driver is the one under test"
+	need_module
 	[ -n "${ZLOOP_PEER_MODULE:-}" ] || skip "ZLOOP_PEER_MODULE is not set"
 	[ -r "$ZLOOP_PEER_MODULE" ] || fail "ZLOOP_PEER_MODULE=$ZLOOP_PEER_MODULE cannot be read"
 	trap '[ ! -e /sys/block/zloop0 ] || printf "remove id=0" > $ZL_CTL; rmmod zloop; load_module' EXIT

@@ -23,10 +23,8 @@ fuzz() {
 	read -r files_after _ < /proc/sys/fs/file-nr
 	diag "open files: $files_before before, $files_after after"
 	((files_after < files_before + 200)) || fail "open files grew from $files_before to $files_after"
-	expect "module references" 0 "$(< /sys/module/zloop/refcnt)"
 	must umount "$BDIR"
-	must rmmod zloop
-	load_module || fail "the module cannot be loaded again"
+	reload_module
 }
 
 t_seed() { fuzz "${ZLOOP_FUZZ_SEED:-1}"; }

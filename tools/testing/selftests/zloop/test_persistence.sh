@@ -82,6 +82,7 @@ t_remount() {
 }
 
 t_module_reload() {
+	need_module
 	backing_tmpfs
 	add "$O"
 	fill

@@ -195,6 +195,7 @@ expect_refs() {
 }
 
 t_module() {
+	need_module
 	backing_tmpfs
 	expect_refs 0
 	add "$O" 0
@@ -231,6 +232,7 @@ zl_rmmod() {
 
 # A failed add holds neither the module nor an id.
 t_module_after_failed_add() {
+	need_module
 	backing_tmpfs nr_inodes=8
 	mkdir "$BDIR/0"
 	add_expect ENOSPC "capacity_mb=64,zone_size_mb=4,conv_zones=1"

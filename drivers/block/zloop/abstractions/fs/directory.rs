@@ -256,3 +256,150 @@ fn split(path: &[u8]) -> Result<(&[u8], &[u8])> {
     check_name(name)?;
     Ok((parent, name))
 }
+
+#[kunit_tests(zloop_directory)]
+mod tests {
+    use super::{
+        super::{
+            flush_closes,
+            EntryKind,
+            OpenError,
+            OpenOptions, //
+        },
+        *,
+    };
+
+    const PATH: &CStr = c"/tmp/zloop-kunit";
+
+    const NEW: OpenOptions = OpenOptions {
+        create: true,
+        ..OpenOptions::new()
+    };
+
+    /// A directory for a test, which leaves it empty.
+    struct Scratch(Directory);
+
+    impl Scratch {
+        fn new() -> Result<Self> {
+            Directory::create(PATH, 0o700)?;
+            Ok(Self(Directory::open(PATH)?))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = Directory::remove(PATH);
+        }
+    }
+
+    #[test]
+    fn path_is_split_at_its_last_component() {
+        let cases: [(&[u8], Result<(&[u8], &[u8])>); 9] = [
+            (b"/a/b", Ok((b"/a/", b"b"))),
+            (b"/a/b//", Ok((b"/a/", b"b"))),
+            (b"/a", Ok((b"/", b"a"))),
+            (b"a", Ok((b".", b"a"))),
+            (b"a//b", Ok((b"a//", b"b"))),
+            (b"", Err(ENOENT)),
+            (b"//", Err(EBUSY)),
+            (b"/a/..", Err(EINVAL)),
+            (b"/a/./", Err(EINVAL)),
+        ];
+
+        for (path, want) in cases {
+            assert_eq!(split(path), want);
+        }
+    }
+
+    #[test]
+    fn directory_is_made_once_and_removed_once() -> Result {
+        Directory::create(PATH, 0o700)?;
+        assert_eq!(Directory::create(PATH, 0o700), Err(EEXIST));
+        Directory::remove(PATH)?;
+        assert_eq!(Directory::remove(PATH), Err(ENOENT));
+        assert_eq!(Directory::open(PATH).err(), Some(ENOENT));
+        assert_eq!(Directory::open(c"/proc/version").err(), Some(ENOTDIR));
+        Ok(())
+    }
+
+    #[test]
+    fn file_is_what_was_written() -> Result {
+        let scratch = Scratch::new()?;
+        let mut buf = [0xff; 8];
+        let file = scratch.0.open_file(c"zone", NEW)?;
+
+        assert_eq!(file.size(), 0);
+        file.truncate(5 << 30)?;
+        assert_eq!(file.stat_size()?, 5 << 30);
+        assert_eq!(file.write_at(b"zoned", (5 << 30) - 2)?, 5);
+        assert_eq!(file.size(), (5 << 30) + 3);
+        assert_eq!(file.read_at(&mut buf, (5 << 30) - 3)?, 6);
+        assert_eq!(&buf, b"\0zoned\xff\xff");
+        file.sync()?;
+        drop(file);
+        scratch.0.unlink(c"zone")?;
+        assert_eq!(scratch.0.unlink(c"zone"), Err(ENOENT));
+        flush_closes();
+        Ok(())
+    }
+
+    #[test]
+    fn only_new_regular_files_of_the_directory_are_opened() -> Result {
+        let scratch = Scratch::new()?;
+        let refused = |name, options| scratch.0.open_file(name, options).err();
+
+        drop(scratch.0.open_file(c"zone", NEW)?);
+        assert_eq!(refused(c"zone", NEW), Some(OpenError::Errno(EEXIST)));
+        let missing = Some(OpenError::Errno(ENOENT));
+
+        assert_eq!(refused(c"other", OpenOptions::new()), missing);
+        for name in [c"", c".", c"..", c"../tmp", c"/zone"] {
+            let invalid = Some(OpenError::Errno(EINVAL));
+
+            assert_eq!(refused(name, OpenOptions::new()), invalid);
+        }
+        let proc = Directory::open(c"/proc")?;
+        let not_regular = Some(OpenError::NotRegular);
+
+        for name in [c"self", c"fs"] {
+            assert_eq!(proc.open_file(name, OpenOptions::new()).err(), not_regular);
+        }
+        scratch.0.unlink(c"zone")
+    }
+
+    #[test]
+    fn walk_visits_each_entry_and_stops_at_an_error() -> Result {
+        let scratch = Scratch::new()?;
+        let (mut seen, mut visits) = (0, 0);
+
+        for name in [c"1", c"2", c"4"] {
+            drop(scratch.0.open_file(name, NEW)?);
+        }
+        scratch.0.for_each(|entry| {
+            assert!(entry.name.len() == 1 && entry.kind == EntryKind::Regular);
+            seen += u32::from(entry.name[0] - b'0');
+            Ok(())
+        })?;
+        assert_eq!(seen, 7);
+        let stopped = scratch.0.for_each(|_| {
+            visits += 1;
+            Err(EDOM)
+        });
+
+        assert_eq!((stopped, visits), (Err(EDOM), 1));
+        for name in [c"1", c"2", c"4"] {
+            scratch.0.unlink(name)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn same_directory_by_other_paths() -> Result {
+        let root = Directory::open(c"/")?;
+
+        assert!(root.is_same(&Directory::open(c"/proc/..")?));
+        assert!(!root.is_same(&Directory::open(c"/proc")?));
+        assert!(root.reopen()?.is_same(&root));
+        Ok(())
+    }
+}

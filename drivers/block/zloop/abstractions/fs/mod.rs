@@ -56,6 +56,12 @@ pub(crate) use self::{
     },
 };
 
+#[cfg(CONFIG_KUNIT = "y")]
+pub(crate) use self::direct_io::{
+    BdevLimits,
+    DioAlign, //
+};
+
 /// How many times a close can be deferred anew: a file of a stacking file system (overlayfs)
 /// drops its lower file only when it is closed itself, and such file systems nest
 /// `FILESYSTEM_MAX_STACK_DEPTH` (2) deep.
