@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Drives two zoned block devices with the same steps and compares all that can be seen of them.
+//!
+//! The first device is the one under test; the second is null_blk or the C driver. Positions and lengths, legal and
+//! illegal, are made up from a seed. A difference that the table in `known.rs` does not allow ends the run: the steps
+//! are made few, and written down as a script that `replay` runs.
+
+mod act;
+mod compare;
+mod exec;
+mod gen;
+mod known;
+mod op;
+mod op_text;
+mod run;
+mod script;
+mod shrink;
+#[cfg(test)]
+mod sim;
+mod stress;
+mod tally;
+mod target;
+#[cfg(test)]
+mod tests;
+mod what;
+
+use clap::{Args, Parser, Subcommand};
+use run::{Arena, Contestant, Failure, Limits};
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use stress::load::{Load, Mode};
+use target::{Device, Name, Target};
+
+#[derive(Parser)]
+#[command(about = "Compares a zoned block device with another one")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run random steps on both devices
+    Run(RunArgs),
+    /// Run the steps of a script
+    Replay(ReplayArgs),
+    /// Print the table of known differences
+    Known,
+    /// Run threads on the same zones of one device, and check that what they see can be
+    Stress(StressArgs),
+    /// Check histories that a stress run has left
+    Check {
+        /// Histories
+        file: String,
+    },
+}
+
+#[derive(Args)]
+struct Devices {
+    /// The device under test: zloop=DEVICE[,NAMESPACE]
+    ours: Name,
+    /// The device to compare with: null_blk=, c-zloop= or zloop=DEVICE[,NAMESPACE]
+    theirs: Name,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    #[command(flatten)]
+    devices: Devices,
+    /// Seed; without one, a random one, which is printed
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Number of steps
+    #[arg(long, default_value_t = 10_000)]
+    ops: u64,
+    /// Stop after that many seconds
+    #[arg(long)]
+    time: Option<u64>,
+    /// Threads, each with zones of its own
+    #[arg(long, default_value_t = 1)]
+    threads: u32,
+    /// Steps of a case, after which the zones are reset
+    #[arg(long, default_value_t = 2000)]
+    case: u64,
+    /// Write the steps that show a difference to this file
+    #[arg(long)]
+    script: Option<String>,
+    /// Attempts to make them fewer
+    #[arg(long, default_value_t = 500)]
+    tries: u32,
+    /// Known differences that this run has to show, or they are no longer differences
+    #[arg(long, value_delimiter = ',')]
+    must: Vec<String>,
+}
+
+#[derive(Args)]
+struct ReplayArgs {
+    #[command(flatten)]
+    devices: Devices,
+    /// Script
+    script: String,
+    /// Number of times, for a script of several threads
+    #[arg(long, default_value_t = 1)]
+    times: u32,
+}
+
+#[derive(Args)]
+struct StressArgs {
+    /// The device: zloop=DEVICE[,NAMESPACE]
+    device: Name,
+    /// Seed; without one, a random one, which is printed
+    #[arg(long)]
+    seed: Option<u64>,
+    #[command(flatten)]
+    load: Load,
+}
+
+fn contestant(name: &Name) -> io::Result<Contestant<'_>> {
+    let geo = Device::open(name)?.geometry(name)?;
+    Ok(Contestant {
+        kind: name.kind,
+        geo,
+        open: Box::new(|| Ok(Box::new(Device::open(name)?) as Box<dyn Target + Send>)),
+    })
+}
+
+fn arena(devices: &Devices, threads: u32) -> io::Result<Arena<'_>> {
+    let ours = contestant(&devices.ours)?;
+    let theirs = contestant(&devices.theirs)?;
+    if ours.geo.shape() != theirs.geo.shape() {
+        let text = format!("not alike: ours {:?}, theirs {:?}", ours.geo, theirs.geo);
+        return Err(io::Error::other(text));
+    }
+    if threads == 0 || (threads > 1 && (ours.geo.nr_zones - ours.geo.conv) / threads < 3) {
+        return Err(io::Error::other("each thread needs three sequential zones"));
+    }
+    println!("ours: {} {:?}", devices.ours.kind.name(), ours.geo);
+    println!("theirs: {} {:?}", devices.theirs.kind.name(), theirs.geo);
+    Ok(Arena {
+        append: devices.ours.namespace.is_some() && devices.theirs.namespace.is_some(),
+        ours,
+        theirs,
+        threads,
+    })
+}
+
+fn describe(failure: &Failure) {
+    println!(
+        "DIFFERENCE after {} steps: {}",
+        failure.steps.len(),
+        failure.what
+    );
+    for step in failure.steps.iter().rev().take(20).rev() {
+        println!("    {step}");
+    }
+}
+
+fn random(args: &RunArgs) -> io::Result<bool> {
+    let seed = args.seed.unwrap_or_else(random_seed);
+    println!("seed {seed}");
+    let arena = arena(&args.devices, args.threads)?;
+    let limits = Limits {
+        steps: args.ops,
+        time: args.time.map(Duration::from_secs),
+        case: args.case,
+        tries: args.tries,
+    };
+    let began = Instant::now();
+    let (tally, failed) = arena.run(seed, &limits)?;
+    let took = began.elapsed().as_secs_f64();
+    tally.print();
+    println!(
+        "steps={} seconds={took:.1} steps_per_second={:.0} threads={} seed={seed}",
+        tally.steps,
+        tally.steps as f64 / took,
+        args.threads
+    );
+    if let Some((case, failure)) = failed {
+        describe(&failure);
+        let text = script::text(
+            args.threads,
+            &arena.ours.geo,
+            &[
+                format!("seed {seed}, case {case}"),
+                failure.what.to_string(),
+            ],
+            &failure.steps,
+        );
+        if let Some(path) = &args.script {
+            fs::write(path, text)?;
+            println!("script: {path}");
+        }
+        return Ok(false);
+    }
+    Ok(complete(&arena, &tally, args))
+}
+
+fn random_seed() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |t| t.as_nanos() as u64 & 0xffff_ffff)
+}
+
+/// Whether a run that found nothing has looked everywhere it should.
+fn complete(arena: &Arena, tally: &tally::Tally, args: &RunArgs) -> bool {
+    let mut good = true;
+    if tally.steps >= 5000 {
+        let mut ops = vec![
+            "write", "read", "open", "close", "finish", "reset", "report", "flush",
+        ];
+        if arena.append {
+            ops.push("append");
+        }
+        for op in ops {
+            let (ok, failed) = tally.outcomes(op);
+            // There is no illegal flush.
+            if ok == 0 || (failed == 0 && op != "flush" && args.threads == 1) {
+                println!("INCOMPLETE {op}: {ok} succeeded, {failed} failed");
+                good = false;
+            }
+        }
+    }
+    for name in &args.must {
+        let row = known::TABLE.iter().position(|known| known.name == name);
+        if row.is_none_or(|row| tally.known[row] == 0) {
+            println!("INCOMPLETE the known difference {name} was not seen");
+            good = false;
+        }
+    }
+    good
+}
+
+fn replay(args: &ReplayArgs) -> io::Result<bool> {
+    let script = script::parse(&fs::read_to_string(&args.script)?).map_err(io::Error::other)?;
+    let arena = arena(&args.devices, script.threads)?;
+    let mut pairs = arena.pairs()?;
+    for _ in 0..args.times {
+        if let Err(failure) = arena.script(&mut pairs, &script.steps) {
+            describe(&failure);
+            return Ok(false);
+        }
+    }
+    println!("no difference in {} steps", script.steps.len());
+    Ok(true)
+}
+
+fn stress(args: &StressArgs) -> io::Result<bool> {
+    let seed = args.seed.unwrap_or_else(random_seed);
+    println!("seed {seed}");
+    let Contestant { geo, open, .. } = contestant(&args.device)?;
+    println!("{} {geo:?}", args.device.kind.name());
+    if args.load.mode != Mode::Writes && args.device.namespace.is_none() {
+        return Err(io::Error::other("appends need a namespace"));
+    }
+    if args.load.zones == 0 || args.load.zones > geo.nr_zones - geo.conv {
+        return Err(io::Error::other("there are not as many sequential zones"));
+    }
+    stress::load::run(&args.load, geo, seed, &*open)
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(args) => random(&args),
+        Command::Replay(args) => replay(&args),
+        Command::Known => {
+            known::print();
+            Ok(true)
+        }
+        Command::Stress(args) => stress(&args),
+        Command::Check { file } => stress::check_file(&file),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(e) => {
+            println!("zbd-diff: {e}");
+            ExitCode::from(2)
+        }
+    }
+}
