@@ -6,6 +6,8 @@
 
 set -euo pipefail
 export LC_ALL=C.UTF-8
+# chroot, ip and others, which users do not have in theirs.
+PATH=$PATH:/usr/sbin:/sbin
 umask 022
 
 # The Debian release of the build root is that of the kernel packages, whose
