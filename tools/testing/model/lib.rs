@@ -17,6 +17,7 @@ mod model;
 #[cfg(test)]
 #[path = "tests"]
 mod tests {
+    mod command;
     mod fuzz;
     mod oracle;
     mod properties;

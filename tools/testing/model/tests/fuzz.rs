@@ -12,18 +12,10 @@ use std::{
 };
 
 use super::{
-    model::{
-        geometry::Geometry,
-        options::{
-            parse,
-            AddOptions,
-            Command,
-            ParseError, //
-        },
-    },
-    reference::{
-        self,
-        Reading, //
+    command::check,
+    model::options::{
+        Command,
+        ParseError, //
     },
 };
 
@@ -47,7 +39,7 @@ impl Rng {
     }
 }
 
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 16] = [
     "id",
     "capacity_mb",
     "zone_size_mb",
@@ -61,6 +53,9 @@ const NAMES: [&str; 13] = [
     "ordered_zone_append",
     "discard_write_cache",
     "max_open_zones",
+    "submit_inline",
+    "prealloc_kb",
+    "fua",
 ];
 
 const VALUES: [&str; 34] = [
@@ -134,7 +129,7 @@ fn generate(rng: &mut Rng) -> Vec<u8> {
         text.push('=');
         match name {
             "base_dir" => text.push_str(rng.pick(&["/tmp", "/a\\,b", "relative", "/\\", "/\0x"])),
-            "zone_append" => text.push_str(rng.pick(&["0", "1"])),
+            "zone_append" | "submit_inline" | "fua" => text.push_str(rng.pick(&["0", "1"])),
             "zone_size_mb" if rng.below(8) > 0 => text.push_str(&(1 << rng.below(15)).to_string()),
             "zone_size_mb" => text.push_str(&(1 + rng.below(17000)).to_string()),
             _ if rng.below(4) == 0 => text.push_str(rng.pick(&VALUES)),
@@ -167,79 +162,6 @@ fn mutate(rng: &mut Rng, text: &mut Vec<u8>, other: &[u8]) {
         }
     }
     text.truncate(4096);
-}
-
-/// What the parser read, in the form of the reference.
-fn reading(command: &Command<'_>) -> Reading {
-    let mut numbers = [None; 13];
-    let add = match command {
-        Command::Add(add) => add,
-        Command::Remove { id } => {
-            numbers[0] = Some(i128::from(*id));
-            return Reading {
-                is_add: false,
-                numbers,
-                base_dir: None,
-            };
-        }
-    };
-    let flag = |flag: bool| Some(i128::from(flag));
-    let number = |number: u32| Some(i128::from(number));
-    Reading {
-        is_add: true,
-        numbers: [
-            add.id.map_or(Some(-1), number),
-            number(add.capacity_mb),
-            number(add.zone_size_mb),
-            add.zone_capacity_mb.map(i128::from),
-            add.conv_zones.map(i128::from),
-            Some(1),
-            number(add.nr_queues),
-            number(add.queue_depth),
-            flag(add.buffered_io),
-            flag(add.zone_append),
-            flag(add.ordered_zone_append),
-            flag(add.discard_write_cache),
-            number(add.max_open_zones),
-        ],
-        base_dir: Some(add.base_dir.bytes().collect()),
-    }
-}
-
-/// Puts the defaults where a command of the reference says nothing.
-fn with_defaults(mut read: Reading) -> Reading {
-    if read.is_add {
-        let defaults = reading(&Command::Add(AddOptions::default()));
-        for (number, default) in read.numbers.iter_mut().zip(defaults.numbers) {
-            *number = number.or(default);
-        }
-        read.base_dir = read.base_dir.or(defaults.base_dir);
-    }
-    read
-}
-
-/// Checks what the parser makes of one command.
-fn check(text: &[u8]) -> Result<Command<'_>, ParseError<'_>> {
-    let result = parse(text);
-    let want = reference::read(text).map(with_defaults);
-    let got = result.as_ref().ok().map(reading);
-    assert_eq!(got, want, "{:?}", String::from_utf8_lossy(text));
-    match &result {
-        Ok(Command::Remove { .. }) => {}
-        Ok(Command::Add(add)) => {
-            let shown = add.base_dir.to_string();
-            assert!(shown.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-            if let Err(error) = Geometry::new(add) {
-                assert!(!error.to_string().contains('\n'));
-            }
-        }
-        Err(error) => {
-            let line = error.to_string();
-            assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
-            assert!(line.len() < 2 * (4 * 64 + 3) + 64, "{line}");
-        }
-    }
-    result
 }
 
 /// The name of an [`ErrorKind`](super::model::options::ErrorKind), without its payload.

@@ -8,7 +8,7 @@
 #[derive(PartialEq, Eq, Debug)]
 pub(crate) struct Reading {
     pub(crate) is_add: bool,
-    pub(crate) numbers: [Option<i128>; 13],
+    pub(crate) numbers: [Option<i128>; OPTIONS],
     pub(crate) base_dir: Option<Vec<u8>>,
 }
 
@@ -22,7 +22,10 @@ enum Kind {
 
 const MAX: i128 = u32::MAX as i128;
 
-const OPTIONS: [(&str, Kind); 13] = [
+/// The number of options.
+pub(crate) const OPTIONS: usize = KINDS.len();
+
+const KINDS: [(&str, Kind); 16] = [
     ("id", Kind::Id),
     ("capacity_mb", Kind::Number(1, MAX)),
     ("zone_size_mb", Kind::PowerOfTwo(16384)),
@@ -36,6 +39,9 @@ const OPTIONS: [(&str, Kind); 13] = [
     ("ordered_zone_append", Kind::Flag),
     ("discard_write_cache", Kind::Flag),
     ("max_open_zones", Kind::Number(0, MAX)),
+    ("submit_inline", Kind::Number(0, 1)),
+    ("prealloc_kb", Kind::Number(0, 1 << 20)),
+    ("fua", Kind::Number(0, 1)),
 ];
 
 /// Digits in a base, if they are nothing else and not too many for 128 bits.
@@ -80,7 +86,7 @@ pub(crate) fn read(input: &[u8]) -> Option<Reading> {
     let hidden = rest.replace("\\,", "\u{2c2c}");
     let mut reading = Reading {
         is_add,
-        numbers: [None; 13],
+        numbers: [None; OPTIONS],
         base_dir: None,
     };
     let mut seen = Vec::new();
@@ -93,12 +99,12 @@ pub(crate) fn read(input: &[u8]) -> Option<Reading> {
             Some((name, value)) => (name, Some(value)),
             None => (item, None),
         };
-        let index = OPTIONS.iter().position(|option| option.0 == name)?;
+        let index = KINDS.iter().position(|option| option.0 == name)?;
         if seen.contains(&index) || (!is_add && name != "id") {
             return None;
         }
         seen.push(index);
-        let result = match OPTIONS[index].1 {
+        let result = match KINDS[index].1 {
             Kind::Flag => value.is_none().then_some(1)?,
             Kind::Path => {
                 let value = value?.replace('\u{2c2c}', ",");
