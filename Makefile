@@ -22,7 +22,7 @@ module_to_test = $(if $(MODULE),,module)
 
 export KERNEL MODULE V RUSTC ZLOOP_CACHE MIRROR INSTALL_MOD_PATH
 export BLKTESTS XFSTESTS
-export CUTS KILLS SEED CRASH
+export CUTS KILLS SEED CRASH RUNS
 
 ##@ The module
 
@@ -97,6 +97,12 @@ check-zbd: $(module_to_test) ## fio's t/zbd tests, in two geometries
 .PHONY: check-crash
 check-crash: $(module_to_test) ## power cuts; CUTS=2000 KILLS=20 SEED=7 for more and others
 	@$(tools)/check-crash
+
+.PHONY: check-mutations check-fuzz
+check-mutations: ## deliberate bugs, one by one: each has to be found by the tests
+	@$(tools)/check-mutations
+check-fuzz: ## coverage-guided fuzzing of the zone model; RUNS=1000000 SEED=1
+	@$(tools)/check-fuzz
 
 .PHONY: check-blktests check-xfstests
 check-blktests: $(module_to_test) ## blktests, from your check-out BLKTESTS=DIR
