@@ -90,10 +90,11 @@ need_driver() {
 	[[ -c $ctl ]] || bail "no $ctl"
 }
 
-# device_add ID OPTIONS: a device in a directory of its own below $scratch.
+# device_add ID OPTIONS: a device in a directory of its own below $scratch. The
+# environment may have options for all devices.
 device_add() {
 	mkdir -p "$scratch/$1" || return
-	printf 'add id=%d,%s,base_dir=%s\n' "$1" "$2" "$scratch" >"$ctl" || return
+	printf 'add id=%d,%s,base_dir=%s\n' "$1" "$2${ZLOOP_OPTIONS:+,$ZLOOP_OPTIONS}" "$scratch" >"$ctl" || return
 	# devtmpfs makes the node with the disk; udev may still be at work on it.
 	udevadm settle --timeout=60 2>/dev/null
 	[[ -b /dev/zloop$1 ]]

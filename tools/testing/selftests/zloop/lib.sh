@@ -17,6 +17,8 @@ ZL_SCRIPT=$(basename "$0" .sh)
 # Which driver is under test: "rust" (default) or "c". Only for what differs by design, never for a defect.
 ZLOOP_DRIVER=${ZLOOP_DRIVER:-rust}
 ZBDTOOL=${ZBDTOOL:-}
+# Options for each device that a test adds, unless the test itself gives them: the whole suite with other defaults.
+ZLOOP_OPTIONS=${ZLOOP_OPTIONS:-}
 
 tap_count=0
 tap_failed=0
@@ -195,6 +197,7 @@ zl_teardown() {
 		thaw) fsfreeze -u "$arg" 2> /dev/null ;;
 		nvmet) nvmet_down "$arg" ;;
 		cgroup) rmdir "$arg" 2> /dev/null ;;
+		nullb) rmdir "/sys/kernel/config/nullb/$arg" || { diag "left over: null_blk $arg"; status=1; } ;;
 		esac
 	done
 	for arg in /sys/block/zloop[0-9]*; do
@@ -263,12 +266,22 @@ ctl_expect() {
 	[[ /$1/ == */"$REPLY"/* ]] || fail "'$2': expected $1, seen $REPLY; log: $(dmesg | grep zloop | tail -n 3)"
 }
 
+# with_options OPTIONS: these, with those of ZLOOP_OPTIONS that are not among them; in REPLY.
+with_options() {
+	local option
+	REPLY=$1
+	for option in ${ZLOOP_OPTIONS//,/ }; do
+		[[ ,$1, == *,"${option%%=*}"[=,]* ]] || REPLY+=${REPLY:+,}$option
+	done
+}
+
 # add OPTIONS [ID [BASE]]: adds zloop<ID> (default 0) in directory BASE (default $BDIR); sets DEV.
 add() {
 	local id=${2:-0} base=${3:-$BDIR}
 	mkdir -p "$base/$id"
 	undo dev "$id"
-	ctl_expect ok "add id=$id,base_dir=$base${1:+,$1}"
+	with_options "$1"
+	ctl_expect ok "add id=$id,base_dir=$base${REPLY:+,$REPLY}"
 	# The node is there when write(2) returns: the tests rely on it as fstests does.
 	[ -b "/dev/zloop$id" ] || fail "add succeeded, but /dev/zloop$id does not exist"
 	# shellcheck disable=SC2034 # for the scripts

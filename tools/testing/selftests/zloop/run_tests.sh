@@ -7,6 +7,7 @@
 #   MODULE=path         the zloop.ko to test (default: modprobe zloop)
 #   ZLOOP_DRIVER=c      the module is the C driver: scripts that make its kernel panic are not run unless named
 #   ZLOOP_PEER_MODULE=  the C driver's zloop.ko, for the test of on-disk compatibility
+#   ZLOOP_OPTIONS=a,b=1 options for each device that does not have them from its test
 #   ZBDTOOL=path        the helper program (default: zbdtool in PATH)
 #   ZLOOP_RESULTS=dir   where the TAP files go
 #   ZLOOP_TIMEOUT=s     time limit of one script (default 600)

@@ -6,6 +6,9 @@
 
 . "$(dirname "$0")/lib.sh"
 
+# Each case chooses them.
+ZLOOP_OPTIONS=
+
 GEOMETRY=capacity_mb=128,zone_size_mb=16,conv_zones=1
 O=$GEOMETRY,submit_inline=1,prealloc_kb=4096,fua=1
 KEEP_BLOCKS=0
