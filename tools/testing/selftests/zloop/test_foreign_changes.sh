@@ -1,0 +1,293 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Somebody else changes the zone files of a device in use. The device may fail what it can no longer do, but it says
+# nothing that is not so, and does no harm; and the next add sees what is there then.
+
+. "$(dirname "$0")/lib.sh"
+
+O=capacity_mb=32,zone_size_mb=4,conv_zones=1
+
+# On TYPE, with data in zones 0 to 3, of which 2 is full.
+begin() {
+	backing "$1"
+	add "$O${2:+,$2}"
+	steps "$DEV" <<-END
+	write z0 64k seed=9 = ok
+	write z1 1m = ok
+	write z2 4m = ok
+	write z3 64k = ok
+	fsync = ok
+	END
+	F=$BDIR/0/seq-000001
+}
+
+# Reset puts a zone right, whatever was done to its file.
+usable() {
+	steps "$DEV" <<-END
+	reset $1 = ok
+	report $1 = EMPTY
+	write $1 64k seed=5 = ok
+	report $1 = IMP_OPEN +64k
+	read $1 64k seed=5 = ok
+	read $1+64k 64k zero = ok
+	consistent all = ok
+	END
+}
+
+# Cut off: what is missing is zeros or an error, never other data.
+t_truncated() {
+	begin "$1"
+	truncate -s 512k "$F"
+	truncate -s 0 "$BDIR/0/seq-000002"
+	steps "$DEV" <<-END
+	read z1 512k = ok
+	read z1+512k 512k zero = ok | EIO
+	read z2 1m zero = ok | EIO
+	consistent all = ok
+	END
+	step "$DEV" "write z1+1m 64k"
+	case $REPLY in
+	ok | EIO) ;;
+	*) fail "a write to the zone: $REPLY" ;;
+	esac
+	steps "$DEV" <<< "read z1 512k = ok"
+	usable z1
+	usable z2
+	steps "$DEV" <<< "read z3 64k = ok"
+}
+
+t_truncated_ext4() { t_truncated ext4; }
+t_truncated_xfs() { t_truncated xfs; }
+t_truncated_tmpfs() { t_truncated tmpfs; }
+
+# A conventional zone's file cut off: what is missing is zeros, and it can be written again.
+t_truncated_conventional() {
+	begin ext4
+	truncate -s 0 "$BDIR/0/cnv-000000"
+	steps "$DEV" <<-END
+	read z0 64k zero = ok | EIO
+	write z0 64k seed=2 = ok
+	read z0 64k seed=2 = ok
+	write z0+cap-4k 4k seed=3 = ok
+	read z0+cap-4k 4k seed=3 = ok
+	END
+	remove
+	# Its size is its capacity again, or add says what is wrong with it.
+	ctl "add id=0,base_dir=$BDIR,$O"
+	case $REPLY in
+	ok) undo dev 0 ;;
+	EINVAL) ;;
+	*) fail "add: $REPLY" ;;
+	esac
+}
+
+# Data added behind the write pointer is not shown until the zone is written there or added again.
+t_extended() {
+	begin ext4
+	head -c 65536 /dev/urandom >> "$F"
+	steps "$DEV" <<-END
+	report z1 = IMP_OPEN +1m
+	read z1+1m 64k zero = ok
+	write z1+1m 64k seed=2 = ok
+	read z1+1m 64k seed=2 = ok
+	consistent all = ok
+	END
+	# Beyond the capacity as well.
+	truncate -s 8m "$BDIR/0/seq-000003"
+	steps "$DEV" <<-END
+	report z3 = IMP_OPEN +64k
+	read z3 64k = ok
+	write z3+64k 64k seed=2 = ok | EIO
+	read z3 64k = ok
+	consistent all = ok
+	END
+	usable z1
+	usable z3
+}
+
+# A deleted file: the device has it, or says that it cannot be had. The next add refuses the directory.
+t_deleted() {
+	begin ext4
+	rm "$F" "$BDIR/0/seq-000006"
+	steps "$DEV" <<-END
+	read z1 1m = ok | EIO
+	report z1 = IMP_OPEN +1m | CLOSED +1m
+	write z6 64k = ok | EIO
+	write z4 64k = ok
+	reset z1 = ok | EIO
+	fsync = ok | EIO
+	consistent all = ok
+	END
+	remove
+	add_expect EINVAL/ENOENT "$O"
+	expect "zone files" 6 "$(find "$BDIR/0" -name 'cnv-*' -o -name 'seq-*' | wc -l)"
+}
+
+# Nothing is asked of the mode of a file again.
+t_chmod() {
+	begin ext4
+	chmod 000 "$BDIR"/0/*
+	steps "$DEV" <<-END
+	read z1 1m = ok
+	write z1+1m 64k seed=2 = ok
+	write z5 64k = ok
+	reset z2 = ok
+	END
+	remove
+	add "$O"
+	steps "$DEV" <<-END
+	read z1 1m = ok
+	read z1+1m 64k seed=2 = ok
+	END
+}
+
+# immutable FLAG: a file that may not be changed, or only be added to: what is refused changes nothing, and works
+# when it is allowed again.
+immutable() {
+	begin ext4
+	must chattr "+$1" "$F" "$BDIR/0/seq-000005"
+	steps "$DEV" <<-END
+	read z1 1m = ok
+	reset z1 = EIO | EPERM
+	report z1 = IMP_OPEN +1m | CLOSED +1m
+	read z1 1m = ok
+	END
+	step "$DEV" "write z1+1m 64k seed=2"
+	case $REPLY in
+	ok) steps "$DEV" <<< "report z1 = IMP_OPEN +1088k" ;;
+	EIO | EPERM) steps "$DEV" <<< "report z1 = IMP_OPEN +1m | CLOSED +1m" ;;
+	*) fail "write: $REPLY" ;;
+	esac
+	must chattr "-$1" "$F" "$BDIR/0/seq-000005"
+	steps "$DEV" <<-END
+	write z5 64k = ok
+	read z1 1m = ok
+	END
+	usable z1
+}
+
+t_immutable() { immutable i; }
+t_append_only() { immutable a; }
+
+# Another file, a directory or a link in the place of one: the device does not follow. The next add does, if it is a
+# regular file of a size that can be.
+t_replaced() {
+	begin ext4
+	head -c 131072 /dev/zero > "$BDIR/0/other"
+	mv "$BDIR/0/other" "$F"
+	rm "$BDIR/0/seq-000003"
+	ln -s /etc/hostname "$BDIR/0/seq-000003"
+	rm "$BDIR/0/seq-000004"
+	mkdir "$BDIR/0/seq-000004"
+	steps "$DEV" <<-END
+	read z1 1m = ok | EIO
+	write z1+1m 64k = ok | EIO
+	reset z3 = ok | EIO
+	write z4 64k = ok | EIO
+	consistent all = ok
+	END
+	expect "the file in the place of another" 131072 "$(stat -c %s "$F")"
+	remove
+	expect "the file in the place of another" 131072 "$(stat -c %s "$F")"
+	[ -s /etc/hostname ] || fail "the target of the link was changed"
+	add_expect EINVAL/ELOOP/EISDIR "$O"
+	rm "$BDIR/0/seq-000003"
+	rmdir "$BDIR/0/seq-000004"
+	: > "$BDIR/0/seq-000003"
+	: > "$BDIR/0/seq-000004"
+	add "$O"
+	steps "$DEV" <<-END
+	report z1 = CLOSED +128k
+	read z1 128k zero = ok
+	report z3 = EMPTY
+	END
+}
+
+# Two zones' files change names: the open device stays with the files that it has, or finds the others; either way no
+# zone shows the data of another one as its own at the same write pointer.
+t_exchanged() {
+	begin ext4
+	mv "$F" "$BDIR/0/t"
+	mv "$BDIR/0/seq-000003" "$F"
+	mv "$BDIR/0/t" "$BDIR/0/seq-000003"
+	steps "$DEV" <<-END
+	read z1 1m = ok | EIO
+	read z3 64k = ok | EIO
+	END
+	remove
+	add "$O"
+	steps "$DEV" <<-END
+	report z1 = CLOSED +64k
+	report z3 = CLOSED +1m
+	END
+}
+
+# The directory is moved away, and another is in its place.
+t_directory() {
+	begin ext4
+	mv "$BDIR/0" "$BDIR/moved"
+	mkdir "$BDIR/0"
+	steps "$DEV" <<-END
+	write z1+1m 64k seed=2 = ok
+	read z1 1m = ok
+	write z5 64k = ok
+	reset z2 = ok
+	fsync = ok
+	END
+	remove
+	expect "files in the other directory" "" "$(ls -A "$BDIR/0")"
+	rmdir "$BDIR/0"
+	mv "$BDIR/moved" "$BDIR/0"
+	add "$O"
+	steps "$DEV" <<-END
+	read z1 1m = ok
+	read z1+1m 64k seed=2 = ok
+	read z5 64k = ok
+	report z2 = EMPTY
+	END
+}
+
+# A second writer in the same file, all the time.
+t_meddling() {
+	local pid out
+	backing xfs
+	add "capacity_mb=64,zone_size_mb=4,conv_zones=1,nr_queues=2${1:+,$1}"
+	while :; do
+		truncate -s $((RANDOM % 1024 * 4096)) "$BDIR/0/seq-00000$((1 + RANDOM % 4))" || break
+	done 2> /dev/null &
+	pid=$!
+	undo pid "$pid"
+	out=$("$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 8 --seconds 5 --manage --reporters 1 --allow EIO 2>&1)
+	diag "$out"
+	kill "$pid"
+	wait "$pid" 2> /dev/null
+	# Data is lost where it was cut off, and only there.
+	[[ $out != *report:* ]] || fail "a report contradicts itself"
+	steps "$DEV" <<-END
+	consistent all = ok
+	reset z1-4 = ok
+	write z1 64k = ok
+	read z1 64k = ok
+	END
+	remove
+}
+
+t_meddling_plain() { t_meddling ""; }
+t_meddling_inline() { t_meddling submit_inline=1,prealloc_kb=1024,fua=1; }
+
+tap_run t_truncated_ext4 "cut off, ext4"
+tap_run t_truncated_xfs "cut off, XFS"
+tap_run t_truncated_tmpfs "cut off, tmpfs"
+tap_run t_truncated_conventional "the file of a conventional zone cut off"
+tap_run t_extended "made longer"
+tap_run t_deleted "deleted"
+tap_run t_chmod "without permissions"
+tap_run t_immutable "immutable"
+tap_run t_append_only "append-only"
+tap_run t_replaced "replaced by a file, a link, a directory"
+tap_run t_exchanged "two files exchanged"
+tap_run t_directory "the directory moved away"
+tap_run t_meddling_plain "cut off all the time, under load"
+tap_run t_meddling_inline "cut off all the time, under load, the short way"
+tap_end
