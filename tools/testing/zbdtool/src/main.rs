@@ -8,6 +8,8 @@
 mod append;
 mod control;
 mod fuzz;
+mod fuzz_device;
+mod fuzz_files;
 mod hammer;
 mod kernel_log;
 mod pattern;
@@ -93,6 +95,10 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
+    /// Random ioctls and I/O to a device
+    FuzzDevice(fuzz_device::DeviceArgs),
+    /// Change the files of a device behind its back, in use and between removal and add
+    FuzzFiles(fuzz_files::FilesArgs),
     /// Write a command of which only the first bytes are in mapped memory; prints ok or the errno
     ControlFault {
         /// Control device
@@ -180,6 +186,8 @@ fn run(cli: Cli) -> io::Result<bool> {
             count,
             seed,
         } => fuzz::run(&dev, &base, count, seed),
+        Command::FuzzDevice(args) => fuzz_device::run(&args),
+        Command::FuzzFiles(args) => fuzz_files::run(&args),
         Command::ControlFault { dev, mapped, text } => {
             println!("{}", control::fault(&dev, mapped, text.as_bytes())?);
             Ok(true)
