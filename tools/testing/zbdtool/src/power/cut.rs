@@ -141,6 +141,11 @@ impl Cut {
         }
     }
 
+    /// Whether it is a write past the cache that was under way.
+    pub fn is_past_the_cache(&self, log: &Log) -> bool {
+        matches!(&log.entries[self.cached.clone()], [entry] if entry.is(FUA))
+    }
+
     /// What of the cache is on the disk, in the order of writing.
     pub fn pieces(&self, log: &Log) -> Vec<Piece> {
         let mut rng = Rng::new(self.seed);
@@ -255,6 +260,17 @@ mod tests {
         );
         assert_eq!(moments(&sample(), 0).len(), 5);
         assert_eq!(moments(&sample(), 0)[0], plain(0, 0..1, 1));
+    }
+
+    /// The last moment of all has nothing in the cache, and no entry after it.
+    #[test]
+    fn one_kind_of_moment_is_a_write_past_the_cache() {
+        let log = sample();
+        let kinds: Vec<bool> = moments(&log, 2)
+            .iter()
+            .map(|cut| cut.is_past_the_cache(&log))
+            .collect();
+        assert_eq!(kinds, [false, true, false, false]);
     }
 
     #[test]

@@ -261,8 +261,7 @@ impl Run<'_> {
         let mut touched: Vec<usize> = pieces.iter().map(|p| p.entry).collect();
         touched.dedup();
         self.tally.cuts += 1;
-        self.tally.fua += u64::from(self.log.entries[cut.cached.clone()].len() == 1)
-            * u64::from(self.log.entries[cut.cached.start].is(super::log::FUA));
+        self.tally.fua += u64::from(cut.is_past_the_cache(&self.log));
         self.tally.lost += (cut.cached.len() - touched.len()) as u64;
         self.tally.torn += (touched.len() - pieces.iter().filter(whole).count()) as u64;
     }
