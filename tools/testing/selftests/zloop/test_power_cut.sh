@@ -21,6 +21,20 @@ t_btrfs() { power_cuts btrfs "$O" "$CUTS" "$SEED" --ops 120; }
 # Appends, and FUA as a file system sends it.
 t_append() { power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0 "$CUTS" "$SEED" --ops 120; }
 
+# Each of the two alone, so that neither does the work of the other: a flush makes durable what was written before it,
+# and native FUA, which flushes nothing, what it writes. The loads are those of the lies below.
+FEW=$((CUTS > 12 ? CUTS : 12))
+
+t_flush() { power_cuts xfs "$O" "$FEW" "$SEED" --ops 150 --fua 0 --flush 10; }
+
+t_fua() {
+	power_disk xfs
+	power_log
+	power_load_nvme capacity_mb=16,zone_size_mb=1,conv_zones=0,fua=1 --seed "$SEED" --ops 150 --fua 40 --flush 1
+	power_log_end
+	power_survive "$FEW" "$SEED" || fail "$REPLY"
+}
+
 t_birth() { power_cuts_birth btrfs "$O" "$CUTS" "$SEED"; }
 
 t_files() { power_cuts_top xfs f2fs "$CUTS" "$SEED" --ops 150; }
@@ -65,6 +79,8 @@ tap_run t_xfs "XFS"
 tap_run t_ext4 "ext4"
 tap_run t_btrfs "btrfs"
 tap_run t_append "appends and FUA, through an NVMe target"
+tap_run t_flush "flushes, and no FUA"
+tap_run t_fua "native FUA, and few flushes"
 tap_run t_birth "cuts while a device is made"
 tap_run t_files "files of f2fs on a device"
 tap_run t_discard "discard_write_cache: exactly what was flushed is left"
