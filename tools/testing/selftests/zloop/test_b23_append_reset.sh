@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Ordered appends against resets of the same zone: the write pointer is the size of the file, at any time it is quiet.
+# Ordered appends against resets of the same zone: the write pointer is the size of the file, at any time it is quiet,
+# and each append succeeds, before the reset or after it. (The zones are too large to become full.)
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_nvmet.sh"
@@ -9,12 +10,13 @@
 race() {
 	local z line sizes reports
 	backing "$1"
-	add capacity_mb=32,zone_size_mb=4,conv_zones=0,nr_queues=2,ordered_zone_append
+	add capacity_mb=2048,zone_size_mb=256,conv_zones=0,nr_queues=2,ordered_zone_append
 	nvmet_up "$DEV"
 	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 4 --threads 6 --len "$NVMET_SAFE_LEN" --seconds 5 \
 		--reset-dev "$DEV") || fail "$line"
 	diag "$line"
 	[[ $line != *resets=0* ]] || fail "no reset was done"
+	[[ $line == *failed=0\ * ]] || fail "appends have failed"
 	for z in 0 1 2 3; do
 		sizes+="$(($(stat -c %s "$BDIR/0/seq-00000$z") / 512)) "
 	done
