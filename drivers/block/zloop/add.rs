@@ -25,6 +25,7 @@ use crate::{
         Config,
         Device, //
     },
+    files::Files,
     model::{
         geometry::Geometry,
         options::AddOptions,
@@ -46,7 +47,12 @@ use crate::{
 };
 use kernel::{
     prelude::*,
-    sync::Arc, //
+    sync::Arc,
+    time::{
+        Delta,
+        Instant,
+        Monotonic, //
+    }, //
 };
 
 /// Largest request in sectors: 1 MiB.
@@ -67,7 +73,7 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     reservation.claim_directory(store.directory().clone())?;
     store.examine()?;
     let existing = store.is_existing();
-    let (zones, block) = open_zones(&mut store, &geometry, options)?;
+    let (zones, file, block) = zones(&mut store, &geometry, options)?;
 
     if options.ordered_zone_append && !options.zone_append {
         pr_warn!("add: ordered_zone_append has no effect with zone_append=0\n");
@@ -76,11 +82,6 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     store.sync()?;
 
     let nr_queues = options.nr_queues.min(task::num_online_cpus());
-    let file = zones
-        .first()
-        .ok_or(EINVAL)?
-        .data_file()
-        .map_err(|_| EINVAL)?;
     let direct = !options.buffered_io;
     let config = Config {
         block_size: block.block_size,
@@ -117,6 +118,7 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
             geometry,
             config,
             zones,
+            Files::new(store.directory().clone(), direct, options.max_open_files),
             options.max_open_zones,
             nr_queues.saturating_mul(options.queue_depth),
         )?,
@@ -162,63 +164,63 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     Ok(())
 }
 
-/// Opens the files of all zones and checks them. The first one decides on the block size.
-fn open_zones(
+/// Finds or makes the files of all zones and checks them. The first one is open; it decides on the
+/// block size.
+fn zones(
     store: &mut Store<'_>,
     geometry: &Geometry,
     options: &AddOptions<'_>,
-) -> Result<(PinnedSlice<Zone>, BlockGeometry)> {
-    let mut block = None;
+) -> Result<(PinnedSlice<Zone>, BackingFile, BlockGeometry)> {
+    let size = store.provide_zone(0)?;
+    let first = store.open_zone(0)?;
+    let block = store::block_geometry(&first.direct_io_facts());
+
+    geometry
+        .check_block_size(block.block_size)
+        .map_err(|error| {
+            pr_err!("add: {}\n", core::format_args!("{error}"));
+            EINVAL
+        })?;
+
+    let mut progress = Progress::new(store.id(), geometry.nr_zones());
     let mut next: ZoneNo = 0;
 
     // CAST: The number of zones fits.
     let zones = PinnedSlice::new(geometry.nr_zones() as usize, |_| {
         let no = next;
-        let opened = open_zone(store, geometry, options, no, &mut block);
+        let file = (no == 0).then(|| first.clone());
+        let zone = match file {
+            Some(_) => Ok(size),
+            None => store.provide_zone(no),
+        }
+        .and_then(|size| check_zone(store, geometry, options, no, size, block.block_size));
 
         next += 1;
-        pin_init::pin_init_scope(move || {
-            let (file, wp) = opened?;
-
-            Ok(Zone::new(no, file, wp))
-        })
+        progress.show(next);
+        pin_init::pin_init_scope(move || Ok(Zone::new(no, file, zone?)))
     })?;
 
-    Ok((zones, block.ok_or(EINVAL)?))
+    Ok((zones, first, block))
 }
 
-/// Opens the file of one zone; returns its write pointer as well, if it has one.
-fn open_zone(
-    store: &mut Store<'_>,
+/// Checks the file of one zone, of `size` bytes; returns its write pointer, if it has one.
+fn check_zone(
+    store: &Store<'_>,
     geometry: &Geometry,
     options: &AddOptions<'_>,
     no: ZoneNo,
-    block: &mut Option<BlockGeometry>,
-) -> Result<(BackingFile, Option<WritePointer>)> {
-    let file = store.open_zone(no)?;
-    let block_size = match block {
-        Some(block) => block.block_size,
-        None => {
-            let found = store::block_geometry(&file.direct_io_facts());
-
-            geometry
-                .check_block_size(found.block_size)
-                .map_err(|error| {
-                    pr_err!("add: {}\n", core::format_args!("{error}"));
-                    EINVAL
-                })?;
-            *block = Some(found);
-            found.block_size
-        }
-    };
-
+    size: u64,
+    block_size: u32,
+) -> Result<Option<WritePointer>> {
     if geometry.is_conventional(no) {
-        store.size_conventional(no, &file)?;
-        return Ok((file, None));
+        store.check_conventional(no, size)?;
+        return Ok(None);
     }
-    let wp = store.write_pointer(no, &file, block_size)?;
+    let wp = store.write_pointer(no, size, block_size)?;
 
     if options.discard_write_cache && no == geometry.nr_conv_zones() {
+        let file = store.open_zone(no)?;
+
         cache::store(&file, geometry.zone_start(no) + wp.offset()).inspect_err(|error| {
             pr_err!(
                 "add: discard_write_cache: the file system takes no user extended attributes: error {}\n",
@@ -226,5 +228,35 @@ fn open_zone(
             )
         })?;
     }
-    Ok((file, Some(wp)))
+    Ok(Some(wp))
+}
+
+/// Says every now and then how far it has come with the zones.
+struct Progress {
+    id: u32,
+    of: ZoneNo,
+    last: Instant<Monotonic>,
+}
+
+impl Progress {
+    /// How often, in seconds.
+    const PERIOD: i64 = 5;
+    /// Zones between looks at the clock.
+    const STRIDE: ZoneNo = 1024;
+
+    fn new(id: u32, of: ZoneNo) -> Self {
+        Self {
+            id,
+            of,
+            last: Instant::now(),
+        }
+    }
+
+    fn show(&mut self, done: ZoneNo) {
+        if done % Self::STRIDE != 0 || self.last.elapsed() < Delta::from_secs(Self::PERIOD) {
+            return;
+        }
+        self.last = Instant::now();
+        pr_info!("zloop{}: {} of {} zones\n", self.id, done, self.of);
+    }
 }

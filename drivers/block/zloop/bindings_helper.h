@@ -11,6 +11,7 @@
  * @fn bdev_physical_block_size
  * @fn blk_should_fake_timeout
  * @fn fatal_signal_pending
+ * @fn dget
  * @fn end_of_stack
  * @fn file_inode
  * @fn file_mnt_idmap
@@ -20,12 +21,15 @@
  * @fn memalloc_flags_restore
  * @fn memalloc_flags_save
  * @fn mnt_idmap
+ * @fn override_creds
  * @fn ratelimit_default_init
+ * @fn revert_creds
  * @fn req_get_ioprio
+ * @fn start_creating_noperm
+ * @fn lookup_one_positive_unlocked
  * @fn start_creating_path
  * @fn end_creating_path
  * @fn start_removing_noperm
- * @fn vfs_path_lookup
  * @fn zloop_bio_lists_empty
  * @fn zloop_in_task
  * @fn zloop_kiocb_start_write_trylock
@@ -40,6 +44,7 @@
 
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/cred.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
@@ -83,6 +88,10 @@ ZLOOP_CONST(int, IOCB_DSYNC);
 ZLOOP_CONST(int, IOCB_NOWAIT);
 ZLOOP_CONST(int, FALLOC_FL_KEEP_SIZE);
 ZLOOP_CONST(int, FS_REQUIRES_DEV);
+ZLOOP_CONST(unsigned int, DCACHE_MOUNTED);
+ZLOOP_CONST(int, MAY_READ);
+ZLOOP_CONST(int, MAY_WRITE);
+ZLOOP_CONST(unsigned int, S_APPEND);
 ZLOOP_CONST(fmode_t, FMODE_NOCMTIME);
 ZLOOP_CONST(fmode_t, FMODE_NOWAIT);
 ZLOOP_CONST(fmode_t, FMODE_CAN_ODIRECT);

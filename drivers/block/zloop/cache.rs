@@ -19,6 +19,7 @@ use crate::{
         Sector,
         ZoneNo, //
     },
+    refusal::Refusal, //
 };
 use kernel::prelude::*;
 
@@ -39,8 +40,9 @@ pub(crate) fn record(device: &Device, zones: &[ZoneNo]) -> Result {
         };
         let wp = device.geometry.zone_start(zone.no) + offset;
 
-        if let Ok(file) = zone.data_file() {
-            store(&file, wp)?;
+        match zone.file(device) {
+            Ok(file) => store(&file, wp)?,
+            Err(refusal) => return Err(refusal.error()),
         }
     }
     Ok(())
@@ -50,15 +52,18 @@ pub(crate) fn record(device: &Device, zones: &[ZoneNo]) -> Result {
 pub(crate) fn discard(device: &Device) {
     pr_info!("zloop{}: discarding the volatile write cache\n", device.id);
     for zone in device.zones.iter() {
-        let Some((file, flushed)) = zone.unflushed() else {
+        let Some(flushed) = zone.unflushed() else {
             continue;
         };
 
         let wp = device.geometry.zone_start(zone.no) + flushed;
-        let cut = file.truncate(flushed << kernel::block::SECTOR_SHIFT);
+        let cut = |file: BackingFile| {
+            file.truncate(flushed << kernel::block::SECTOR_SHIFT)?;
+            // A reset leaves the record of what it erased.
+            store(&file, wp)
+        };
 
-        // A reset leaves the record of what it erased.
-        if let Err(error) = cut.and_then(|()| store(&file, wp)) {
+        if let Err(error) = zone.file(device).map_err(Refusal::error).and_then(cut) {
             pr_err!(
                 "zloop{}: zone {}: cannot discard what was not flushed: error {}\n",
                 device.id,

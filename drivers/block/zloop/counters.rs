@@ -65,6 +65,10 @@ pub(crate) struct Counters {
     pub(crate) preallocated: Counter,
     /// Writes made durable by themselves.
     pub(crate) fua: Counter,
+    /// Zone files opened after the device was added.
+    pub(crate) opened: Counter,
+    /// Zone files closed because there were too many.
+    pub(crate) closed: Counter,
 }
 
 impl Counters {
@@ -77,6 +81,8 @@ impl Counters {
             again: Counter::new(),
             preallocated: Counter::new(),
             fua: Counter::new(),
+            opened: Counter::new(),
+            closed: Counter::new(),
         };
 
         KBox::pin_init(
@@ -86,6 +92,8 @@ impl Counters {
                 dir.read_only_file(c"again", &counters.again.0);
                 dir.read_only_file(c"preallocated", &counters.preallocated.0);
                 dir.read_only_file(c"fua", &counters.fua.0);
+                dir.read_only_file(c"opened", &counters.opened.0);
+                dir.read_only_file(c"closed", &counters.closed.0);
             }),
             GFP_KERNEL,
         )

@@ -29,6 +29,7 @@ use crate::{
         Driver, //
     },
     counters::Counters,
+    files::Files,
     flush::{
         self,
         Flush, //
@@ -94,6 +95,8 @@ pub(crate) struct Device {
     pub(crate) geometry: Geometry,
     pub(crate) config: Config,
     pub(crate) zones: PinnedSlice<Zone>,
+    #[pin]
+    pub(crate) files: Files,
     /// Which zones are open. Taken inside `Zone::state`.
     #[pin]
     open_zones: SpinLock<OpenSet<KVVec<Slot>>>,
@@ -116,12 +119,14 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Makes a device of zones that are open, which keeps its id until it is dropped. `max_active` is the most requests in flight.
+    /// Makes a device, which keeps its id until it is dropped. `max_active` is the most requests in
+    /// flight.
     pub(crate) fn new(
         reservation: Arc<Reservation>,
         geometry: Geometry,
         config: Config,
         zones: PinnedSlice<Zone>,
+        files: impl PinInit<Files>,
         max_open_zones: u32,
         max_active: u32,
     ) -> Result<impl PinInit<Self, Error>> {
@@ -142,6 +147,7 @@ impl Device {
             geometry,
             config,
             zones,
+            files <- files,
             open_zones <- new_spinlock!(OpenSet::new(slots, max_open_zones), "Device::open_zones"),
             dirty <- new_spinlock!(dirty, "Device::dirty"),
             flush <- flush,
@@ -216,7 +222,7 @@ impl Device {
 
         for zone in self.zones.iter().filter(|zone| zone.no != except) {
             if zone.turn.try_take() {
-                any |= zone.release_ahead();
+                any |= zone.release_ahead(self);
                 commands::leave(zone);
             } else {
                 self.note_ahead();
@@ -239,7 +245,7 @@ impl Device {
     pub(crate) fn shut_down(&self) {
         // Before files are cut: this sets them to the size of what was written.
         for zone in self.zones.iter() {
-            zone.release_ahead();
+            zone.release_ahead(self);
         }
         if self.config.discard_write_cache {
             crate::cache::discard(self);
@@ -253,8 +259,9 @@ impl Device {
         }
         for zone in self.zones.iter() {
             zone.update_times();
-            drop(zone.take_file());
+            zone.forget_file();
         }
+        self.files.forget_directory();
         self.reservation.release_directory();
         fs::flush_closes();
     }

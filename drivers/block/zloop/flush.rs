@@ -14,7 +14,8 @@ use crate::{
     abstractions::fs::BackingFile,
     cache,
     device::Device,
-    model::ZoneNo, //
+    model::ZoneNo,
+    refusal::Refusal, //
 };
 use kernel::{
     new_mutex, new_spinlock,
@@ -115,9 +116,9 @@ impl Job {
         let mut files = KVVec::with_capacity(zones.len(), GFP_KERNEL)?;
 
         for zone in zones.iter().filter_map(|no| device.zone(*no)) {
-            if let Ok(file) = zone.data_file() {
-                files.push_within_capacity(file).map_err(|_| ENOMEM)?;
-            }
+            let file = zone.file(device).map_err(Refusal::error)?;
+
+            files.push_within_capacity(file).map_err(|_| ENOMEM)?;
         }
         Arc::pin_init(
             pin_init!(Self {
@@ -201,7 +202,7 @@ fn sync_files(device: &Device, zones: &[ZoneNo]) -> Result {
     }
     zones
         .iter()
-        .filter_map(|no| device.zone(*no)?.data_file().ok())
-        .map(|file| file.sync())
+        .filter_map(|no| device.zone(*no))
+        .map(|zone| zone.file(device).map_err(Refusal::error)?.sync())
         .fold(Ok(()), Result::and)
 }

@@ -32,6 +32,8 @@ pub(crate) enum Refusal {
     NoOpenZone,
     /// The file could not be changed, or its size could not be found out after that.
     File(Error),
+    /// The file, just opened, is not of the size that the write pointer stands for, in bytes.
+    Changed { size: u64, expected: u64 },
     /// The size of the file cannot be that of a zone.
     Size(SizeError),
     /// A conventional zone has no write pointer.
@@ -41,6 +43,14 @@ pub(crate) enum Refusal {
 }
 
 impl Refusal {
+    /// The same for those who take an errno.
+    pub(crate) fn error(self) -> Error {
+        match self {
+            Refusal::File(error) => error,
+            _ => EIO,
+        }
+    }
+
     /// What the submitter gets to see.
     pub(crate) fn status(self) -> Status {
         match self {
@@ -58,6 +68,9 @@ impl Display for Refusal {
             Refusal::Command(refused) => refused.fmt(f),
             Refusal::NoOpenZone => f.write_str("the limit of open zones is reached"),
             Refusal::File(error) => write!(f, "zone file: error {}", error.to_errno()),
+            Refusal::Changed { size, expected } => {
+                write!(f, "the zone file has {size} bytes instead of {expected}")
+            }
             Refusal::Size(error) => error.fmt(f),
             Refusal::Conventional => f.write_str("the zone is conventional"),
             Refusal::Removed => f.write_str("the device is being removed"),

@@ -158,6 +158,11 @@ impl<'a> Store<'a> {
         })
     }
 
+    /// The id of the device.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
     /// The directory.
     pub(crate) fn directory(&self) -> &Arc<Directory> {
         &self.directory
@@ -278,54 +283,76 @@ impl<'a> Store<'a> {
         file.sync()
     }
 
-    /// Opens or makes the file of zone `no` and checks that it is what it has to be. The zones
-    /// must be asked for in order. `EINTR` if the task is being killed.
-    pub(crate) fn open_zone(&mut self, no: ZoneNo) -> Result<BackingFile> {
+    /// Finds or makes the file of zone `no`, which need not be open for that, and checks that it is
+    /// what it has to be. Returns its size. The zones must be asked for in order. [`EINTR`] if the
+    /// task is being killed.
+    pub(crate) fn provide_zone(&mut self, no: ZoneNo) -> Result<u64> {
         if task::fatal_signal_pending() {
             return Err(EINTR);
         }
         let name = self.geometry.zone_file(no).name();
+
+        if self.is_existing() {
+            return match self.directory.find_file(name.as_cstr()) {
+                Ok(file) => file.stat_size(),
+                Err(error) => Err(self.refuse_zone(no, error)),
+            };
+        }
+        let file = self
+            .directory
+            .make_file(name.as_cstr(), 0o600)
+            .map_err(|error| self.refuse_zone(no, error.into()))?;
+
+        self.made_zones = no + 1;
+        if !self.geometry.is_conventional(no) {
+            return Ok(0);
+        }
+        let size = self.geometry.zone_size() << kernel::block::SECTOR_SHIFT;
+
+        file.truncate(size).inspect_err(|error| {
+            pr_err!(
+                "zloop{}: zone {}: cannot set the size of the file: error {}\n",
+                self.id,
+                no,
+                error.to_errno()
+            )
+        })?;
+        Ok(size)
+    }
+
+    /// Opens the file of a zone that was [provided](Self::provide_zone).
+    pub(crate) fn open_zone(&self, no: ZoneNo) -> Result<BackingFile> {
+        let name = self.geometry.zone_file(no).name();
         let mut options = OpenOptions::new();
 
         options.direct = self.direct;
-        options.create = !self.is_existing();
-        let file = match self.directory.open_file(name.as_cstr(), options) {
-            Ok(file) => file,
-            Err(OpenError::Errno(error)) if error == ENOENT => {
+        self.directory
+            .open_file(name.as_cstr(), options)
+            .map_err(|error| self.refuse_zone(no, error))
+    }
+
+    /// Says why the file of a zone is not good.
+    fn refuse_zone(&self, no: ZoneNo, error: OpenError) -> Error {
+        match error {
+            OpenError::Errno(error) if error == ENOENT => {
                 pr_err!(
                     "zloop{}: zone {}: the file {} is missing\n",
                     self.id,
                     no,
-                    core::format_args!("{name}")
+                    core::format_args!("{}", self.geometry.zone_file(no).name())
                 );
-                return Err(EINVAL);
+                EINVAL
             }
-            Err(error) => {
+            error => {
                 refuse(self.id, no, error);
-                return Err(error.into());
+                error.into()
             }
-        };
-        if !self.is_existing() {
-            self.made_zones = no + 1;
         }
-        Ok(file)
     }
 
-    /// Checks the size of a conventional zone's file, or sets it for a new device.
-    pub(crate) fn size_conventional(&self, no: ZoneNo, file: &BackingFile) -> Result {
+    /// Checks the size of a conventional zone's file.
+    pub(crate) fn check_conventional(&self, no: ZoneNo, size: u64) -> Result {
         let expected = self.geometry.zone_size() << kernel::block::SECTOR_SHIFT;
-
-        if !self.is_existing() {
-            return file.truncate(expected).inspect_err(|error| {
-                pr_err!(
-                    "zloop{}: zone {}: cannot set the size of the file: error {}\n",
-                    self.id,
-                    no,
-                    error.to_errno()
-                )
-            });
-        }
-        let size = file.stat_size()?;
 
         if size != expected {
             pr_err!(
@@ -345,12 +372,12 @@ impl<'a> Store<'a> {
     pub(crate) fn write_pointer(
         &self,
         no: ZoneNo,
-        file: &BackingFile,
+        size: u64,
         block_size: u32,
     ) -> Result<WritePointer> {
         let mut wp = self.geometry.new_write_pointer();
 
-        wp.resync(file.stat_size()?, block_size).map_err(|error| {
+        wp.resync(size, block_size).map_err(|error| {
             pr_err!(
                 "zloop{}: zone {}: {}\n",
                 self.id,

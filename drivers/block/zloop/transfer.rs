@@ -31,8 +31,7 @@ use crate::{
     refusal::Refusal,
     zone::{
         Admission,
-        ReadFrom,
-        Zone, //
+        ReadFrom, //
     }, //
 };
 use kernel::{
@@ -119,11 +118,12 @@ fn transfer(
 pub(crate) fn read(mut rq: Request, nested: Option<&Nested>) {
     let start = rq.device().geometry.offset_in_zone(rq.sector());
     let source = match zone_of(&rq) {
-        Some(zone) => zone.read_from(start),
+        Some(zone) => zone.read_from(rq.device(), start, nested.is_none()),
         None => return rq.end(Status::IO_ERROR),
     };
 
     match source {
+        Ok(ReadFrom::NeedsToWait) => rq.defer(),
         Ok(ReadFrom::File(file)) => {
             transfer(rq, file, Direction::Read, Progress::new(start), nested)
         }
@@ -140,12 +140,14 @@ pub(crate) fn read(mut rq: Request, nested: Option<&Nested>) {
 pub(crate) fn write_conventional(rq: Request, nested: Option<&Nested>) {
     let start = rq.device().geometry.offset_in_zone(rq.sector());
     let file = match zone_of(&rq) {
-        Some(zone) => zone.data_file(),
+        Some(zone) if nested.is_some() => zone.open_file(),
+        Some(zone) => zone.file(rq.device()).map(Some),
         None => return rq.end(Status::IO_ERROR),
     };
 
     match file {
-        Ok(file) => transfer(rq, file, Direction::Write, Progress::new(start), nested),
+        Ok(Some(file)) => transfer(rq, file, Direction::Write, Progress::new(start), nested),
+        Ok(None) => rq.defer(),
         Err(refusal) => end(rq, Err(refusal)),
     }
 }
@@ -210,8 +212,10 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         Op::Read => Direction::Read,
         _ => Direction::Write,
     };
-    let Some(Ok(file)) = zone_of(&rq).map(Zone::data_file) else {
-        return settle(rq, progress.start, Err(EIO));
+    let file = match zone_of(&rq).map(|zone| zone.file(rq.device())) {
+        Some(Ok(file)) => file,
+        Some(Err(refusal)) => return settle(rq, progress.start, Err(refusal.error())),
+        None => return rq.end(Status::IO_ERROR),
     };
 
     if direction == Direction::Read && file.size() <= progress.pos() {
@@ -234,7 +238,7 @@ fn make_room(rq: &Request, progress: &Progress) -> bool {
     rq.device().release_ahead(zone.no)
         && (is_conventional(rq)
             || zone
-                .data_file()
+                .file(rq.device())
                 .is_ok_and(|file| file.size() == progress.pos()))
 }
 

@@ -31,6 +31,7 @@ mod commands;
 mod control;
 mod counters;
 mod device;
+mod files;
 mod flush;
 // Complete in itself, and its tests on the host use all of it.
 #[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]

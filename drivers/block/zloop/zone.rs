@@ -44,6 +44,7 @@ use crate::{
     refusal::Refusal, //
 };
 use kernel::{
+    block::SECTOR_SHIFT,
     new_spinlock,
     prelude::*,
     sync::SpinLock, //
@@ -61,11 +62,20 @@ pub(crate) struct Zone {
 }
 
 struct State {
-    /// `None` once the device is being removed.
-    file: Option<BackingFile>,
+    file: ZoneFile,
+    /// The file was used since it was last considered for being closed.
+    used: bool,
     /// Something was written since the last flush took the zone up.
     dirty: bool,
     kind: Kind,
+}
+
+/// The file of a zone, which is opened when it is needed ([`crate::files`]).
+enum ZoneFile {
+    Closed,
+    Open(BackingFile),
+    /// The device is being removed.
+    Gone,
 }
 
 enum Kind {
@@ -128,11 +138,19 @@ pub(crate) enum ReadFrom {
     File(BackingFile),
     /// All of it is beyond the write pointer.
     Nowhere,
+    /// The file has to be opened first, which sleeps.
+    NeedsToWait,
 }
 
 impl State {
-    fn file(&self) -> Result<BackingFile, Refusal> {
-        self.file.clone().ok_or(Refusal::Removed)
+    /// The file, if it is open.
+    fn open_file(&mut self) -> Result<Option<BackingFile>, Refusal> {
+        self.used = true;
+        match &self.file {
+            ZoneFile::Closed => Ok(None),
+            ZoneFile::Open(file) => Ok(Some(file.clone())),
+            ZoneFile::Gone => Err(Refusal::Removed),
+        }
     }
 
     fn sequential(&mut self) -> Result<&mut Sequential, Refusal> {
@@ -144,11 +162,11 @@ impl State {
 }
 
 impl Zone {
-    /// A zone with its file: sequential if it has a write pointer, up to which the data is taken to
-    /// be durable, else conventional.
+    /// A zone, with its file if that is open: sequential if it has a write pointer, up to which the
+    /// data is taken to be durable, else conventional.
     pub(crate) fn new(
         no: ZoneNo,
-        file: BackingFile,
+        file: Option<BackingFile>,
         wp: Option<WritePointer>,
     ) -> impl PinInit<Self, Error> {
         let kind = match wp {
@@ -165,10 +183,17 @@ impl Zone {
             }),
         };
 
+        let state = State {
+            file: file.map_or(ZoneFile::Closed, ZoneFile::Open),
+            used: false,
+            dirty: false,
+            kind,
+        };
+
         try_pin_init!(Self {
             no,
             turn <- Turnstile::new(),
-            state <- new_spinlock!(State { file: Some(file), dirty: false, kind }, "Zone::state"),
+            state <- new_spinlock!(state, "Zone::state"),
         }? Error)
     }
 
@@ -199,8 +224,14 @@ impl Zone {
         }
     }
 
-    /// Where a read at `offset` sectors from the start of the zone finds its data.
-    pub(crate) fn read_from(&self, offset: Sector) -> Result<ReadFrom, Refusal> {
+    /// Where a read at `offset` sectors from the start of the zone finds its data. Sleeps only if
+    /// it `may_wait`.
+    pub(crate) fn read_from(
+        &self,
+        device: &Device,
+        offset: Sector,
+        may_wait: bool,
+    ) -> Result<ReadFrom, Refusal> {
         let mut state = self.state.lock();
 
         if let Ok(seq) = state.sequential() {
@@ -208,12 +239,93 @@ impl Zone {
                 return Ok(ReadFrom::Nowhere);
             }
         }
-        Ok(ReadFrom::File(state.file()?))
+        match state.open_file()? {
+            Some(file) => Ok(ReadFrom::File(file)),
+            None if may_wait => {
+                drop(state);
+                Ok(ReadFrom::File(self.file(device)?))
+            }
+            None => Ok(ReadFrom::NeedsToWait),
+        }
     }
 
-    /// The file, for I/O that the write pointer has no say in.
-    pub(crate) fn data_file(&self) -> Result<BackingFile, Refusal> {
-        self.state.lock().file()
+    /// The file, if it is open, for I/O that the write pointer has no say in.
+    pub(crate) fn open_file(&self) -> Result<Option<BackingFile>, Refusal> {
+        self.state.lock().open_file()
+    }
+
+    /// The file, for I/O that the write pointer has no say in. Opens it if it is not; sleeps.
+    pub(crate) fn file(&self, device: &Device) -> Result<BackingFile, Refusal> {
+        if let Some(file) = self.open_file()? {
+            return Ok(file);
+        }
+
+        let file = device.files.open(device, self.no)?;
+        let mut state = self.state.lock();
+
+        // Another task may have been faster, and the device may have been removed.
+        if let Some(other) = state.open_file()? {
+            return Ok(other);
+        }
+        if let Ok(seq) = state.sequential() {
+            let expected = seq.wp.offset() << SECTOR_SHIFT;
+            let size = file.size();
+
+            // Nobody writes to a zone whose file is closed.
+            if seq.health == Health::Good && size != expected {
+                seq.health = Health::InDoubt;
+                return Err(Refusal::Changed { size, expected });
+            }
+        }
+        state.file = ZoneFile::Open(file.clone());
+        drop(state);
+        device.files.opened(device);
+        Ok(file)
+    }
+
+    /// Closes the file if nothing has used it since this was last called and nothing needs it.
+    /// Returns whether it did. Sleeps.
+    pub(crate) fn close_file_if_unused(&self) -> bool {
+        let unused = {
+            let mut state = self.state.lock();
+
+            let used = core::mem::take(&mut state.used);
+
+            !used && state.can_close_file()
+        };
+
+        if !unused || !self.turn.try_take() {
+            return false;
+        }
+        // Nobody writes to the zone now. Who reads has a reference of his own.
+        let (file, written) = {
+            let mut state = self.state.lock();
+
+            if state.used || !state.can_close_file() {
+                (ZoneFile::Closed, false)
+            } else {
+                let written = state
+                    .sequential()
+                    .is_ok_and(|seq| core::mem::take(&mut seq.written));
+
+                (
+                    core::mem::replace(&mut state.file, ZoneFile::Closed),
+                    written,
+                )
+            }
+        };
+        let ZoneFile::Open(file) = file else {
+            crate::commands::leave(self);
+            return false;
+        };
+
+        if written {
+            // As in `update_times()`.
+            let _ = file.update_times();
+        }
+        drop(file);
+        crate::commands::leave(self);
+        true
     }
 
     /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
@@ -233,7 +345,17 @@ impl Zone {
         }
 
         let mut state = self.state.lock();
-        let file = state.file()?;
+        let file = match state.open_file()? {
+            Some(file) => file,
+            None if may_wait => {
+                drop(state);
+                let file = self.file(device)?;
+
+                state = self.state.lock();
+                file
+            }
+            None => return Ok(Admission::NeedsToWait),
+        };
         let seq = state.sequential()?;
 
         if !may_wait && seq.health != Health::Good {
@@ -268,7 +390,7 @@ impl Zone {
             return;
         };
         let allocate = || {
-            let bytes = |sectors| sectors << kernel::block::SECTOR_SHIFT;
+            let bytes = |sectors| sectors << SECTOR_SHIFT;
 
             preallocation::has_room(space.available, space.total)
                 && file
@@ -288,12 +410,9 @@ impl Zone {
     /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
     ///
     /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.
-    pub(crate) fn release_ahead(&self) -> bool {
-        let (file, wp) = {
+    pub(crate) fn release_ahead(&self, device: &Device) -> bool {
+        let wp = {
             let mut state = self.state.lock();
-            let Ok(file) = state.file() else {
-                return false;
-            };
             let Ok(seq) = state.sequential() else {
                 return false;
             };
@@ -302,10 +421,11 @@ impl Zone {
             if seq.health != Health::Good || !ahead.is_ahead_of(seq.wp.offset()) {
                 return false;
             }
-            (file, seq.wp.offset())
+            seq.wp.offset()
         };
 
-        file.truncate(wp << kernel::block::SECTOR_SHIFT).is_ok()
+        self.file(device)
+            .is_ok_and(|file| file.truncate(wp << SECTOR_SHIFT).is_ok())
     }
 
     /// Has the times of the file show that it was written to. After the last I/O; sleeps.
@@ -317,8 +437,8 @@ impl Zone {
                 Err(_) => true,
             };
 
-            match state.file() {
-                Ok(file) if written => file,
+            match state.open_file() {
+                Ok(Some(file)) if written => file,
                 _ => return,
             }
         };
@@ -367,7 +487,7 @@ impl Zone {
             device.close(self.no);
             Ok(())
         })?;
-        self.release_ahead();
+        self.release_ahead(device);
         Ok(())
     }
 
@@ -391,7 +511,7 @@ impl Zone {
     /// Makes the zone full. Needs the turn; may sleep.
     pub(crate) fn finish(&self, device: &Device) -> Result<(), Refusal> {
         // Otherwise the file would keep blocks that it has no data for.
-        self.release_ahead();
+        self.release_ahead(device);
         self.resize(
             device,
             condition::finish,
@@ -427,9 +547,8 @@ impl Zone {
         target: fn(&WritePointer) -> Sector,
         commit: fn(&mut Sequential),
     ) -> Result<(), Refusal> {
-        let (file, sectors) = {
+        let sectors = {
             let mut state = self.state.lock();
-            let file = state.file()?;
             let seq = state.sequential()?;
 
             if seq.health == Health::Good {
@@ -439,10 +558,16 @@ impl Zone {
                     return Ok(());
                 }
             }
-            (file, target(&seq.wp))
+            target(&seq.wp)
         };
 
-        if let Err(error) = file.truncate(sectors << kernel::block::SECTOR_SHIFT) {
+        let file = match self.file(device) {
+            // Whatever it is: it will be right in a moment.
+            Err(Refusal::Changed { .. }) => self.file(device),
+            result => result,
+        }?;
+
+        if let Err(error) = file.truncate(sectors << SECTOR_SHIFT) {
             // The zone may have changed or not; its own answer counts. The caller is told of the
             // first error either way.
             let _ = self.resync(device);
@@ -466,8 +591,7 @@ impl Zone {
     /// If that fails as well the zone is in doubt, until this function or a reset or finish
     /// succeeds.
     pub(crate) fn resync(&self, device: &Device) -> Result<(), Refusal> {
-        let file = self.state.lock().file()?;
-        let size = file.stat_size();
+        let size = self.file(device)?.stat_size();
         let mut state = self.state.lock();
         let seq = state.sequential()?;
         let outcome = match size {
@@ -551,22 +675,34 @@ impl Zone {
 
     /// What to cut the file to, in sectors, so that only flushed data remains, or `None` if that
     /// is all there is.
-    pub(crate) fn unflushed(&self) -> Option<(BackingFile, Sector)> {
+    pub(crate) fn unflushed(&self) -> Option<Sector> {
         let mut state = self.state.lock();
-        let file = state.file.clone()?;
         let seq = state.sequential().ok()?;
 
         (seq.cache.flushed != seq.wp.offset() || seq.health == Health::InDoubt)
-            .then_some((file, seq.cache.flushed))
+            .then_some(seq.cache.flushed)
     }
 
-    /// Lets go of the file. No I/O may be in flight or come.
-    pub(crate) fn take_file(&self) -> Option<BackingFile> {
-        self.state.lock().file.take()
+    /// Lets go of the file for good. No I/O may be in flight or come.
+    pub(crate) fn forget_file(&self) {
+        let file = core::mem::replace(&mut self.state.lock().file, ZoneFile::Gone);
+
+        // Closes it, which is better done without the lock.
+        drop(file);
     }
 }
 
 impl State {
+    /// Whether the file is open and nothing is lost by closing it: what was not flushed yet may
+    /// meet an error that only an open file is sure to hear of.
+    fn can_close_file(&mut self) -> bool {
+        matches!(self.file, ZoneFile::Open(_))
+            && !self.dirty
+            && self
+                .sequential()
+                .is_ok_and(|seq| seq.health == Health::Good)
+    }
+
     fn mark_dirty(&mut self, device: &Device, no: ZoneNo) {
         if !self.dirty {
             self.dirty = true;

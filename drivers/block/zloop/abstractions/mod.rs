@@ -10,6 +10,7 @@ pub(crate) mod block;
 mod compat;
 mod ffi;
 pub(crate) mod fs;
+pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod pinned_slice;
 pub(crate) mod ratelimit;

@@ -33,10 +33,11 @@ pub(super) enum Opt {
     SubmitInline,
     PreallocKb,
     Fua,
+    MaxOpenFiles,
 }
 
 /// All options with their names.
-pub(super) const OPTIONS: [(&str, Opt); 16] = [
+pub(super) const OPTIONS: [(&str, Opt); 17] = [
     ("id", Opt::Id),
     ("capacity_mb", Opt::CapacityMb),
     ("zone_size_mb", Opt::ZoneSizeMb),
@@ -53,6 +54,7 @@ pub(super) const OPTIONS: [(&str, Opt); 16] = [
     ("submit_inline", Opt::SubmitInline),
     ("prealloc_kb", Opt::PreallocKb),
     ("fua", Opt::Fua),
+    ("max_open_files", Opt::MaxOpenFiles),
 ];
 
 /// What C's `isspace()` says.

@@ -35,7 +35,8 @@ pub(crate) use super::option_list::ParseError;
 /// What a read of the control device returns: one line for each command.
 pub(crate) const HELP: &str = "add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_capacity_mb=%u,\
     conv_zones=%u,base_dir=%s,nr_queues=%u,queue_depth=%u,buffered_io,zone_append=%u,\
-    ordered_zone_append,discard_write_cache,max_open_zones=%u,submit_inline=%u,prealloc_kb=%u,fua=%u\n\
+    ordered_zone_append,discard_write_cache,max_open_zones=%u,submit_inline=%u,prealloc_kb=%u,fua=%u,\
+    max_open_files=%u\n\
     remove id=%d\n";
 
 /// The largest zone size in MiB, as in the C driver.
@@ -95,6 +96,8 @@ pub(crate) struct AddOptions<'a> {
     pub(crate) prealloc_kb: u32,
     /// Make single writes durable (FUA), rather than by a flush after each.
     pub(crate) fua: bool,
+    /// How many zone files stay open, more or less; 0 leaves that to the driver.
+    pub(crate) max_open_files: u32,
 }
 
 impl Default for AddOptions<'_> {
@@ -116,6 +119,7 @@ impl Default for AddOptions<'_> {
             submit_inline: false,
             prealloc_kb: 0,
             fua: false,
+            max_open_files: 0,
         }
     }
 }
@@ -193,6 +197,7 @@ fn parse_add(text: &[u8]) -> Result<AddOptions<'_>, ParseError<'_>> {
             Opt::SubmitInline => add.submit_inline = item.unsigned(0, 1)? == 1,
             Opt::PreallocKb => add.prealloc_kb = item.unsigned(0, MAX_PREALLOC_KB)?,
             Opt::Fua => add.fua = item.unsigned(0, 1)? == 1,
+            Opt::MaxOpenFiles => add.max_open_files = item.unsigned(0, U32)?,
         }
     }
     Ok(add)
@@ -305,10 +310,12 @@ mod tests {
             submit_inline: true,
             prealloc_kb: 128,
             fua: true,
+            max_open_files: 9,
         };
         let text = "id=7,capacity_mb=2048,zone_size_mb=64,zone_capacity_mb=63,conv_zones=4,\
             base_dir=/mnt/x y=z,nr_queues=2,queue_depth=64,buffered_io,zone_append=0,\
-            ordered_zone_append,discard_write_cache,max_open_zones=8,submit_inline=1,prealloc_kb=128,fua=1";
+            ordered_zone_append,discard_write_cache,max_open_zones=8,submit_inline=1,prealloc_kb=128,fua=1,\
+            max_open_files=9";
         let mut options: Vec<_> = text.split(',').collect();
         for _ in 0..options.len() {
             options.rotate_left(1);
@@ -328,7 +335,7 @@ mod tests {
             zone_capacity_mb=1|zone_capacity_mb=4294967295|conv_zones=0|conv_zones=4294967295|\
             max_open_zones=0|max_open_zones=4294967295|nr_queues=1|nr_queues=4294967295|\
             queue_depth=1|queue_depth=10240|zone_append=0|zone_append=1|\
-            submit_inline=0|submit_inline=1|prealloc_kb=0|prealloc_kb=1048576|fua=0|fua=1|id=0|id=2147483647";
+            submit_inline=0|submit_inline=1|prealloc_kb=0|prealloc_kb=1048576|fua=0|fua=1|max_open_files=0|max_open_files=4294967295|id=0|id=2147483647";
         for text in texts.split('|') {
             assert_eq!((text, add(&format!("add {text}")).is_ok()), (text, true));
         }

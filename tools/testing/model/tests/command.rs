@@ -54,6 +54,7 @@ fn reading(command: &Command<'_>) -> Reading {
             flag(add.submit_inline),
             number(add.prealloc_kb),
             flag(add.fua),
+            number(add.max_open_files),
         ],
         base_dir: Some(add.base_dir.bytes().collect()),
     }

@@ -39,7 +39,7 @@ impl Rng {
     }
 }
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 17] = [
     "id",
     "capacity_mb",
     "zone_size_mb",
@@ -56,6 +56,7 @@ const NAMES: [&str; 16] = [
     "submit_inline",
     "prealloc_kb",
     "fua",
+    "max_open_files",
 ];
 
 const VALUES: [&str; 34] = [

@@ -32,6 +32,7 @@ use super::{
     idmap,
     inode,
     path,
+    qstr,
     write_access::WriteAccess, //
 };
 
@@ -209,15 +210,7 @@ struct LockedEntry<'a> {
 impl<'a> LockedEntry<'a> {
     /// Locks `dir` and looks `name` up. Fails with [`ENOENT`] if there is no such entry.
     fn lookup(dir: &'a Directory, name: &[u8]) -> Result<Self> {
-        let mut name = bindings::qstr {
-            __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
-                __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {
-                    hash: 0,
-                    len: u32::try_from(name.len()).map_err(|_| EINVAL)?,
-                },
-            },
-            name: name.as_ptr(),
-        };
+        let mut name = qstr(name)?;
 
         // INVARIANT: What the call returns, unless it is an error.
         // SAFETY: The directory entry of `dir` is valid and a directory; `name` is valid during

@@ -21,7 +21,9 @@ use super::{
     idmap,
     inode,
     path,
+    stat_size,
     to_count,
+    truncate,
     write_access::WriteAccess, //
 };
 
@@ -35,7 +37,7 @@ use super::{
 ///
 /// The file is a regular file, open for reading and writing, in no descriptor table, and its
 /// operations have `read_iter` and `write_iter`. When it was opened it was on the same mount as
-/// the directory it was opened in, and had one hard link.
+/// the directory it was opened in.
 #[derive(Clone)]
 pub(crate) struct BackingFile(ARef<File>);
 
@@ -76,17 +78,8 @@ impl BackingFile {
     /// May ask a server or another file system. Fails with the error of the file system, and with
     /// [`EIO`] if that does not know the size.
     pub(crate) fn stat_size(&self) -> Result<u64> {
-        let mut stat = bindings::kstat::default();
-
-        // SAFETY: The path of an open file is valid, and `stat` can be written to.
-        to_result(unsafe {
-            bindings::vfs_getattr(path(&self.0), &mut stat, bindings::STATX_SIZE, 0)
-        })?;
-
-        if stat.result_mask & bindings::STATX_SIZE == 0 {
-            return Err(EIO);
-        }
-        u64::try_from(stat.size).map_err(|_| EIO)
+        // SAFETY: The path of an open file is valid.
+        unsafe { stat_size(path(&self.0)) }
     }
 
     /// Cuts or extends the file to `len` bytes. What is added reads as zeros.
@@ -95,10 +88,8 @@ impl BackingFile {
     /// (beyond what the file system can hold), [`EPERM`] (immutable or append-only), [`EROFS`],
     /// [`ENOSPC`], [`EIO`], ... The size is unknown after an error.
     pub(crate) fn truncate(&self, len: u64) -> Result {
-        let len = bindings::loff_t::try_from(len).map_err(|_| EFBIG)?;
-
         // SAFETY: The path of an open file is valid.
-        to_result(unsafe { bindings::vfs_truncate(path(&self.0), len) })
+        unsafe { truncate(path(&self.0), len) }
     }
 
     /// Allocates blocks for `len` bytes at the byte `pos`; the size stays as it is.
@@ -132,12 +123,12 @@ impl BackingFile {
     /// Sets the times of change to now, which writing does not do
     /// ([`OpenOptions`](super::OpenOptions)). Waits while the file system is frozen.
     ///
-    /// No I/O of the file may be in flight.
+    /// Nothing may be written through this open file from then on.
     pub(crate) fn update_times(&self) -> Result {
         let _access = WriteAccess::new(&self.0)?;
 
         // SAFETY: The file is valid. Nobody else changes the field: the file is in no descriptor
-        // table and has no I/O in flight.
+        // table and nothing is written through it.
         unsafe { (*self.0.as_ptr()).f_mode &= !ffi::FMODE_NOCMTIME };
         // SAFETY: The file is valid and open for writing; write access to the mount is held.
         to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })

@@ -10,7 +10,8 @@
 //!
 //! Unless a function says otherwise it may sleep, may wait for the file system to be thawed, and
 //! takes locks of the file system: process context, no spinlock held, and no lock that is taken
-//! below the file system. Permissions are checked against the credentials of the calling task.
+//! below the file system. Permissions are checked against the credentials of the calling task, and
+//! for the files of an open directory against those of the task that opened the directory.
 //!
 //! # When a file is closed
 //!
@@ -30,7 +31,10 @@ use core::ptr::NonNull;
 
 use kernel::{
     bindings,
-    error::from_err_ptr,
+    error::{
+        from_err_ptr,
+        to_result, //
+    },
     fs::File,
     prelude::*,
     sync::aref::ARef, //
@@ -38,10 +42,12 @@ use kernel::{
 
 use super::ffi;
 
+mod credentials;
 mod direct_io;
 mod directory;
 mod entries;
 mod file;
+mod file_entry;
 mod open;
 mod write_access;
 
@@ -136,6 +142,48 @@ unsafe fn inode_mode(inode: *const bindings::inode) -> u32 {
     // SAFETY: `mode` is valid for reads. A `chmod()` may change the permission bits meanwhile,
     // hence the volatile read, as in `READ_ONCE()`; the type bits never change.
     u32::from(unsafe { mode.read_volatile() })
+}
+
+/// Returns the size in bytes as the file system reports it to stat(2).
+///
+/// # Safety
+///
+/// `path` is a mount and a positive entry of its file system, both valid during the call.
+unsafe fn stat_size(path: *const bindings::path) -> Result<u64> {
+    let mut stat = bindings::kstat::default();
+
+    // SAFETY: `path` is valid by the contract, and `stat` can be written to.
+    to_result(unsafe { bindings::vfs_getattr(path, &mut stat, bindings::STATX_SIZE, 0) })?;
+
+    if stat.result_mask & bindings::STATX_SIZE == 0 {
+        return Err(EIO);
+    }
+    u64::try_from(stat.size).map_err(|_| EIO)
+}
+
+/// Cuts or extends a file to `len` bytes.
+///
+/// # Safety
+///
+/// As for [`stat_size()`].
+unsafe fn truncate(path: *const bindings::path, len: u64) -> Result {
+    let len = bindings::loff_t::try_from(len).map_err(|_| EFBIG)?;
+
+    // SAFETY: `path` is valid by the contract.
+    to_result(unsafe { bindings::vfs_truncate(path, len) })
+}
+
+/// Makes of `name` what the look-up of a single component takes. It is valid as long as `name`.
+fn qstr(name: &[u8]) -> Result<bindings::qstr> {
+    Ok(bindings::qstr {
+        __bindgen_anon_1: bindings::qstr__bindgen_ty_1 {
+            __bindgen_anon_1: bindings::qstr__bindgen_ty_1__bindgen_ty_1 {
+                hash: 0,
+                len: u32::try_from(name.len()).map_err(|_| EINVAL)?,
+            },
+        },
+        name: name.as_ptr(),
+    })
 }
 
 /// Converts the result of a function that returns a number of bytes or a negative error.

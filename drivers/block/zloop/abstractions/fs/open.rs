@@ -9,7 +9,6 @@ use core::ptr;
 
 use kernel::{
     bindings,
-    error::to_result,
     fmt,
     fs::{
         file::flags,
@@ -23,7 +22,7 @@ use super::{
     super::ffi,
     adopt,
     check_name,
-    dentry,
+    credentials::Credentials,
     directory::Directory,
     file::BackingFile,
     inode,
@@ -40,6 +39,8 @@ pub(crate) struct OpenOptions {
     pub(crate) create: bool,
     /// Open the file for direct I/O (`O_DIRECT`).
     pub(crate) direct: bool,
+    /// Open the file even if it has other names.
+    pub(crate) linked: bool,
     /// The permission bits of a file that is made; the umask of the calling task is applied.
     pub(crate) mode: u16,
 }
@@ -50,6 +51,7 @@ impl OpenOptions {
         Self {
             create: false,
             direct: false,
+            linked: false,
             mode: 0o600,
         }
     }
@@ -139,9 +141,11 @@ impl Directory {
     ) -> Result<BackingFile, OpenError> {
         check_name(name.to_bytes())?;
         if !options.create {
-            self.check_regular(name)?;
+            // `BackingFile::new()` has the final word.
+            self.find(name, options.linked)?;
         }
 
+        let _credentials = Credentials::of_opener(self.as_file());
         let file = match self.open_raw(name, options) {
             Ok(file) => file,
             Err(OpenError::Errno(error)) if options.direct && error == EINVAL => {
@@ -150,7 +154,8 @@ impl Directory {
             Err(error) => return Err(error),
         };
 
-        BackingFile::new(file, self).inspect_err(|_| self.undo_create(name, options))
+        BackingFile::new(file, self, options.linked)
+            .inspect_err(|_| self.undo_create(name, options))
     }
 
     /// Opens `name` without looking at what it is.
@@ -175,32 +180,6 @@ impl Directory {
             }
             Err(error) => Err(OpenError::Errno(error)),
         }
-    }
-
-    /// Checks what `name` is without opening it. [`BackingFile::new()`] has the final word.
-    fn check_regular(&self, name: &CStr) -> Result<(), OpenError> {
-        let dir = self.as_file();
-        let mut found = bindings::path::default();
-
-        // SAFETY: The directory entry and the mount of an open directory are valid and belong
-        // together, `name` is NUL-terminated, and `found` can be written to.
-        to_result(unsafe {
-            ffi::vfs_path_lookup(dentry(dir), mount(dir), name.as_char_ptr(), 0, &mut found)
-        })?;
-
-        // SAFETY: The look-up succeeded: `found` holds a reference to a positive entry.
-        let inode = unsafe { (*found.dentry).d_inode };
-
-        // SAFETY: The reference to the entry keeps its inode.
-        let mode = unsafe { inode_mode(inode) };
-
-        // SAFETY: `vfs_path_lookup()` passed on the references in `found`; this is their end.
-        unsafe { bindings::path_put(&found) };
-
-        if mode & bindings::S_IFMT != bindings::S_IFREG {
-            return Err(OpenError::NotRegular);
-        }
-        Ok(())
     }
 
     /// Tells why opening `name` for direct I/O failed with [`EINVAL`].
@@ -235,7 +214,7 @@ impl Directory {
 
 impl BackingFile {
     /// Checks that `file`, just opened in `dir`, is what a [`BackingFile`] is.
-    fn new(file: ARef<File>, dir: &Directory) -> Result<Self, OpenError> {
+    fn new(file: ARef<File>, dir: &Directory, linked: bool) -> Result<Self, OpenError> {
         let inode = inode(&file);
 
         // SAFETY: `file` holds a reference to its inode.
@@ -254,7 +233,7 @@ impl BackingFile {
         // SAFETY: `links` is valid for reads. A link(2) may change it meanwhile, hence the
         // volatile read, as in `READ_ONCE()`.
         let links = unsafe { links.read_volatile() };
-        if links != 1 {
+        if links != 1 && !linked {
             return Err(OpenError::Links(links));
         }
 
