@@ -79,15 +79,17 @@ t_native_seen() {
 
 # Many appends to the same zones at once: all at different places, all readable.
 parallel() {
-	local line
+	local line most
 	backing "${2:-tmpfs}"
 	add "capacity_mb=256,zone_size_mb=64,conv_zones=0,nr_queues=2${1:+,$1}"
 	nvmet_up "$DEV"
 	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 8 --len "$NVMET_SAFE_LEN" --seconds 3 \
 		--acks "$ZL_T/acks") || fail "$line"
 	diag "$line"
-	[[ $line == *" failed=0 "* || $(append --zone 0 --len "$NVMET_SAFE_LEN")$(append --zone 1 --len "$NVMET_SAFE_LEN") == status*status* ]] ||
-		fail "appends failed, but the zones are not full: $line"
+	# Zones are of 64 MiB. One that has room for another append refuses none.
+	most=$(awk '{ n[int($1 / 131072)]++ } END { for (z in n) if (n[z] > most) most = n[z]; print most }' "$ZL_T/acks")
+	[[ $line == *" failed=0 "* || $most == $((67108864 / NVMET_SAFE_LEN)) ]] ||
+		fail "appends failed, but no zone is full: $line, at most $most in a zone"
 	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
 	diag "$line"
 	rm "$ZL_T/acks"

@@ -107,7 +107,7 @@ t_times() {
 	steps "$DEV" <<-END
 	write z3 64k = ok
 	fsync = ok
-	$(for zone in 5 6 7 8 9 10 11 12; do printf 'write z%d 64k = ok\nfsync = ok\n' $zone; done)
+	$(for zone in 5 6 7 8 9 10 11 12; do printf 'write z%d 64k = ok\nfsync = ok\n' "$zone"; done)
 	END
 	remove
 	after=$(stat -c %Y "$BDIR/0/seq-000003")
@@ -189,7 +189,7 @@ t_unmount() {
 	backing xfs
 	add "$O,max_open_files=2"
 	steps "$DEV" <<-END
-	$(for zone in 1 2 3 4 5 6 7 8 9; do printf 'write z%d 64k = ok\nfsync = ok\n' $zone; done)
+	$(for zone in 1 2 3 4 5 6 7 8 9; do printf 'write z%d 64k = ok\nfsync = ok\n' "$zone"; done)
 	END
 	must_fail umount "$BDIR" 2> /dev/null
 	remove
