@@ -243,7 +243,13 @@ impl Zone {
             Some(file) => Ok(ReadFrom::File(file)),
             None if may_wait => {
                 drop(state);
-                Ok(ReadFrom::File(self.file(device)?))
+                let file = self.file(device);
+
+                if file.is_err() && self.turn.try_take() {
+                    let _ = self.recover(device);
+                    crate::commands::leave(self);
+                }
+                file.map(ReadFrom::File)
             }
             None => Ok(ReadFrom::NeedsToWait),
         }
@@ -349,10 +355,14 @@ impl Zone {
             Some(file) => file,
             None if may_wait => {
                 drop(state);
-                let file = self.file(device)?;
+                let file = self.file(device);
 
+                if file.is_err() {
+                    // The next one finds the zone as it is now.
+                    let _ = self.recover(device);
+                }
                 state = self.state.lock();
-                file
+                file?
             }
             None => return Ok(Admission::NeedsToWait),
         };

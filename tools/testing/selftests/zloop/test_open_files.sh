@@ -133,6 +133,7 @@ t_truncated() {
 	changed truncate -s 32K seq-000003
 	steps "$DEV" <<-END
 	write z3+64k 4k = EIO
+	report z3 = CLOSED +32k
 	END
 	klog_has "zone 3" 32768 65536
 	# The file decides, as it does when a device is restored.
@@ -151,6 +152,7 @@ t_extended() {
 	END
 	klog_has "zone 3" 131072 65536
 	steps "$DEV" <<-END
+	report z3 = CLOSED +128k
 	reset z3 = ok
 	write z3 64k = ok
 	read z3 64k = ok
