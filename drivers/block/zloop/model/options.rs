@@ -116,9 +116,9 @@ impl Default for AddOptions<'_> {
             zone_append: true,
             ordered_zone_append: false,
             discard_write_cache: false,
-            submit_inline: false,
-            prealloc_kb: 0,
-            fua: false,
+            submit_inline: true,
+            prealloc_kb: 4096,
+            fua: true,
             max_open_files: 0,
         }
     }
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn defaults_are_those_of_the_c_driver() {
+    fn defaults_are_those_of_the_c_driver_where_it_has_the_option() {
         let add = defaults();
         assert_eq!(add.id, None);
         assert_eq!((add.capacity_mb, add.zone_size_mb), (16384, 256));
@@ -265,8 +265,8 @@ mod tests {
         assert_eq!((add.nr_queues, add.queue_depth), (1, 128));
         assert!(!add.buffered_io && add.zone_append);
         assert!(!add.ordered_zone_append && !add.discard_write_cache);
-        assert!(!add.submit_inline && !add.fua);
-        assert_eq!(add.prealloc_kb, 0);
+        assert!(add.submit_inline && add.fua);
+        assert_eq!((add.prealloc_kb, add.max_open_files), (4096, 0));
     }
 
     #[test]

@@ -82,10 +82,21 @@ t_inline_ext4() {
 	expect "reads inline" 2 "$REPLY"
 }
 
+t_default() {
+	need_counters
+	backing xfs
+	add "$GEOMETRY"
+	expect "queue/fua" 1 "$(sysfs 0 queue/fua)"
+	gains inline <<< "$SMALL_WRITES"
+	between "of 9 writes inline" 1 9
+	counter preallocated
+	[ "$REPLY" -ge 1 ] || fail "nothing was allocated ahead"
+}
+
 t_inline_off() {
 	need_counters
 	backing xfs
-	add "$GEOMETRY,prealloc_kb=4096"
+	add "$GEOMETRY,submit_inline=0"
 	gains deferred <<< "$SMALL_WRITES"
 	expect deferred 9 "$REPLY"
 	counter inline
@@ -95,7 +106,7 @@ t_inline_off() {
 t_prealloc_off() {
 	need_counters
 	backing xfs
-	add "$GEOMETRY,submit_inline=1"
+	add "$GEOMETRY,prealloc_kb=0"
 	gains preallocated <<< "$SMALL_WRITES"
 	expect preallocated 0 "$REPLY"
 	ahead 1
@@ -229,7 +240,7 @@ t_fua() {
 	counter fua
 	[ "$REPLY" -ge 1 ] || fail "no FUA write was seen"
 	remove
-	add "$GEOMETRY"
+	add "$GEOMETRY,fua=0"
 	expect "queue/fua" 0 "$(sysfs 0 queue/fua)"
 	remove
 	# The cache of such a device must hear of each flush.
@@ -285,8 +296,9 @@ t_times_btrfs() { t_times btrfs; }
 
 tap_run t_inline_taken "writes and reads are done in the submitter's task"
 tap_run t_inline_ext4 "a file system that has writes wait is not asked each time"
-tap_run t_inline_off "submit_inline is off by default"
-tap_run t_prealloc_off "prealloc_kb is off by default"
+tap_run t_default "all of them are the default"
+tap_run t_inline_off "submit_inline=0"
+tap_run t_prealloc_off "prealloc_kb=0"
 tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"
 tap_run t_prealloc_steps_ext4 "blocks are allocated ahead in growing steps, ext4"
 tap_run t_given_back_xfs "blocks ahead are given back, XFS"
