@@ -16,14 +16,24 @@ pub const DIR: &str = "/mnt/bench";
 /// Loads brd and writes all of the disk once: the first write to a page allocates it, which only the contestant that
 /// happens to come first would pay for.
 pub fn prepare_disk(mib: u64) -> Res<()> {
-    let size = format!("rd_size={}", mib * 1024);
-    run("modprobe", &["brd", "rd_nr=1", &size])?;
+    make_disk(mib)?;
     let disk = open_direct(DISK)?;
     let buffer = Buffer::zeroed(1 << 20);
     for at in 0..mib {
         tried(DISK, disk.write_all_at(&buffer, at << 20))?;
     }
     Ok(())
+}
+
+fn make_disk(mib: u64) -> Res<()> {
+    let size = format!("rd_size={}", mib * 1024);
+    run("modprobe", &["brd", "rd_nr=1", &size]).map(drop)
+}
+
+/// Replaces the disk by one without pages.
+pub fn new_disk(mib: u64) -> Res<()> {
+    run("rmmod", &["brd"])?;
+    make_disk(mib)
 }
 
 /// A mounted file system; unmounted when dropped.
@@ -49,8 +59,10 @@ fn commands(fs: &str) -> Res<(Vec<&'static str>, &'static str)> {
 }
 
 impl Backing {
-    pub fn make(fs: &str) -> Res<Self> {
+    /// `words` are added to the mkfs command.
+    pub fn make(fs: &str, words: &[String]) -> Res<Self> {
         let (mut mkfs, options) = commands(fs)?;
+        mkfs.extend(words.iter().map(String::as_str));
         mkfs.push(DISK);
         run(mkfs[0], &mkfs[1..])?;
         tried(DIR, fs::create_dir_all(DIR))?;

@@ -21,7 +21,9 @@ fn colour(contestant: Contestant) -> &'static str {
         Contestant::Null => "#56b4e9",
         Contestant::Rublk => "#e69f00",
         Contestant::C => "#cc79a7",
+        Contestant::CNone => "#e5bcd3",
         Contestant::Base => "#009e73",
+        Contestant::Plain => "#0072b2",
         Contestant::Zloop => "#d55e00",
     }
 }

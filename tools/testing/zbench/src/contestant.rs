@@ -11,10 +11,13 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-/// Where the contestants' modules and programs are.
+/// Where the contestants' modules and programs are, and what is not as usual with their devices.
 pub struct Paths {
     pub modules: BTreeMap<Contestant, String>,
     pub rublk: String,
+    /// Options of `add`, in place of those of [`Contestant::options`].
+    pub options: BTreeMap<Contestant, String>,
+    pub schedulers: BTreeMap<Contestant, String>,
 }
 
 /// Size of a device.
@@ -30,7 +33,12 @@ pub struct Target {
     pub zoned: bool,
     /// How much of a file to use.
     pub size: Option<u64>,
+    /// Options and I/O scheduler of a device.
+    pub setup: String,
 }
+
+/// The short ways of this driver, which a user has to ask for.
+const SHORT_WAYS: [&str; 3] = ["submit_inline=1", "prealloc_kb=4096", "fua=1"];
 
 const ZLOOP_CONTROL: &str = "/dev/zloop-control";
 const NULL_DIR: &str = "/sys/kernel/config/nullb/nullb0";
@@ -51,7 +59,41 @@ impl Contestant {
 
     /// Has the interface of the zloop drivers.
     fn is_zloop(self) -> bool {
-        matches!(self, Contestant::C | Contestant::Base | Contestant::Zloop)
+        matches!(
+            self.module(),
+            Contestant::C | Contestant::Base | Contestant::Zloop
+        )
+    }
+
+    /// The contestant that brings the module.
+    fn module(self) -> Contestant {
+        match self {
+            Contestant::CNone => Contestant::C,
+            Contestant::Plain => Contestant::Zloop,
+            other => other,
+        }
+    }
+
+    /// Options of `add` beyond the geometry. Another revision gets those that it knows.
+    fn options(self, paths: &Paths) -> Res<String> {
+        if let Some(options) = paths.options.get(&self) {
+            return Ok(options.clone());
+        }
+        if !matches!(self, Contestant::Base | Contestant::Zloop) {
+            return Ok(String::new());
+        }
+        let known = get(ZLOOP_CONTROL)?;
+        let ways: Vec<_> = SHORT_WAYS
+            .into_iter()
+            .filter(|way| known.contains(way.split_once('=').map_or(*way, |(name, _)| name)))
+            .collect();
+        Ok(ways.join(","))
+    }
+
+    /// The scheduler that a device is to have, where that is not left to the kernel.
+    fn scheduler(self, paths: &Paths) -> Option<&str> {
+        let none = (self == Contestant::CNone).then_some("none");
+        paths.schedulers.get(&self).map(String::as_str).or(none)
     }
 
     /// Loads what it needs.
@@ -63,9 +105,9 @@ impl Contestant {
                 run("modprobe", &["ublk_drv"])?;
                 run(&paths.rublk, &["--version"]).map(drop)
             }
-            Contestant::C | Contestant::Base | Contestant::Zloop => {
-                let module = paths.modules.get(&self).ok_or("no module was given")?;
-                run("insmod", &[module]).map(drop)
+            _ => {
+                let module = paths.modules.get(&self.module());
+                run("insmod", &[module.ok_or("no module was given")?]).map(drop)
             }
         }
     }
@@ -98,6 +140,28 @@ impl Contestant {
         Ok(())
     }
 
+    /// What is set and to be said about a device once it is there.
+    pub fn set_up(self, paths: &Paths, target: &mut Target) -> Res<()> {
+        if !target.zoned {
+            return Ok(());
+        }
+        let name = target.path.rsplit('/').next().unwrap_or_default();
+        let file = format!("/sys/block/{name}/queue/scheduler");
+        if let Some(scheduler) = self.scheduler(paths) {
+            put(&file, scheduler)?;
+        }
+        let options = if self.is_zloop() {
+            self.options(paths)?
+        } else {
+            String::new()
+        };
+        let scheduler = get(&file)?;
+        let used = scheduler.split(['[', ']']).nth(1).unwrap_or("none");
+        let comma = if options.is_empty() { "" } else { ", " };
+        target.setup = format!("{options}{comma}scheduler {used}");
+        Ok(())
+    }
+
     /// Makes the device, or opens what is in the directory of an earlier one.
     pub fn add(self, paths: &Paths, geometry: Geometry) -> Res<Target> {
         let Geometry { zones, zone_mib } = geometry;
@@ -107,6 +171,7 @@ impl Contestant {
             path: path.to_owned(),
             zoned: true,
             size: None,
+            setup: String::new(),
         };
         match self {
             Contestant::Floor => {
@@ -122,12 +187,14 @@ impl Contestant {
                     path,
                     zoned: false,
                     size: Some(FLOOR_BYTES),
+                    setup: String::new(),
                 })
             }
             Contestant::FloorExt => Ok(Target {
                 path: format!("{DIR}/extended"),
                 zoned: false,
                 size: Some(EXTEND_BYTES),
+                setup: String::new(),
             }),
             Contestant::Null => {
                 tried(NULL_DIR, fs::create_dir(NULL_DIR))?;
@@ -160,10 +227,14 @@ impl Contestant {
                 run(&paths.rublk, &args)?;
                 Ok(device("/dev/ublkb0"))
             }
-            Contestant::C | Contestant::Base | Contestant::Zloop => {
-                let command = format!(
+            _ => {
+                let mut command = format!(
                     "add id=0,capacity_mb={mib},zone_size_mb={zone_mib},conv_zones=0,nr_queues={queues},base_dir={DIR}/zloop"
                 );
+                let options = self.options(paths)?;
+                if !options.is_empty() {
+                    command += &format!(",{options}");
+                }
                 put(ZLOOP_CONTROL, &command)?;
                 Ok(device("/dev/zloop0"))
             }
@@ -191,5 +262,38 @@ impl Contestant {
             let refs = get("/sys/module/zloop/refcnt").unwrap_or_default();
             println!("  {} stays loaded, {} users", self.title(), refs.trim());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variants_share_a_module() {
+        assert_eq!(Contestant::Plain.module(), Contestant::Zloop);
+        assert_eq!(Contestant::CNone.module(), Contestant::C);
+        for contestant in Contestant::ALL {
+            assert_eq!(contestant.module().module(), contestant.module());
+            assert_eq!(contestant.is_zloop(), contestant.module().is_zloop());
+        }
+        assert!(!Contestant::Rublk.is_zloop() && !Contestant::Floor.is_zloop());
+    }
+
+    #[test]
+    fn what_is_asked_for_comes_before_what_is_usual() {
+        let mut paths = Paths {
+            modules: BTreeMap::new(),
+            rublk: String::new(),
+            options: BTreeMap::new(),
+            schedulers: BTreeMap::new(),
+        };
+        assert_eq!(Contestant::Plain.options(&paths).unwrap(), "");
+        assert_eq!(Contestant::C.scheduler(&paths), None);
+        assert_eq!(Contestant::CNone.scheduler(&paths), Some("none"));
+        paths.options.insert(Contestant::Zloop, "fua=1".into());
+        paths.schedulers.insert(Contestant::C, "kyber".into());
+        assert_eq!(Contestant::Zloop.options(&paths).unwrap(), "fua=1");
+        assert_eq!(Contestant::C.scheduler(&paths), Some("kyber"));
     }
 }

@@ -15,6 +15,7 @@ use crate::system::{field, free_memory, get, put, real_time, run, timed, tried, 
 use crate::zones::Device;
 use clap::Args;
 use nix::sys::resource::{setrlimit, Resource};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -44,6 +45,18 @@ pub struct GuestArgs {
     module: Vec<String>,
     #[arg(long, default_value = "rublk")]
     rublk: String,
+    /// CONTESTANT=OPTIONS: options of `add` in place of the usual ones
+    #[arg(long)]
+    options: Vec<String>,
+    /// CONTESTANT=NAME: the I/O scheduler of its device
+    #[arg(long)]
+    scheduler: Vec<String>,
+    /// Words for the command that makes the backing file system
+    #[arg(long, value_delimiter = ' ', allow_hyphen_values = true)]
+    mkfs: Vec<String>,
+    /// A new disk for each turn, so that each pays for pages that were never written
+    #[arg(long)]
+    new_disk: bool,
     /// Zones of the device of all jobs but those whose name says how many
     #[arg(long, default_value_t = 24)]
     zones: u32,
@@ -104,23 +117,18 @@ pub fn main(args: GuestArgs) -> Res<bool> {
     let jobs = job::select(&args.jobs)?;
     // fio leaves files in its current directory.
     tried("/tmp", std::env::set_current_dir("/tmp"))?;
-    let mut modules = std::collections::BTreeMap::new();
-    for text in &args.module {
-        let (name, path) = text
-            .split_once('=')
-            .ok_or(format!("--module {text}: no ="))?;
-        let contestant = <Contestant as clap::ValueEnum>::from_str(name, false)?;
-        modules.insert(contestant, path.to_owned());
-    }
     let mut guest = Guest {
         paths: Paths {
-            modules,
+            modules: by_contestant(&args.module)?,
             rublk: args.rublk.clone(),
+            options: by_contestant(&args.options)?,
+            schedulers: by_contestant(&args.scheduler)?,
         },
         run: Run {
             licence: crate::sample::licence(),
             mode: args.mode,
-            machine: machine(&args.fs)?,
+            machine: machine(&args)?,
+            setups: BTreeMap::new(),
             samples: Vec::new(),
         },
         began: real_time(),
@@ -142,7 +150,17 @@ pub fn main(args: GuestArgs) -> Res<bool> {
     Ok(!guest.failed)
 }
 
-fn machine(fs: &str) -> Res<Machine> {
+/// The values of CONTESTANT=VALUE.
+fn by_contestant(words: &[String]) -> Res<BTreeMap<Contestant, String>> {
+    let pair = |word: &String| {
+        let (name, value) = word.split_once('=').ok_or(format!("{word}: no ="))?;
+        let contestant = <Contestant as clap::ValueEnum>::from_str(name, false)?;
+        Ok((contestant, value.to_owned()))
+    };
+    words.iter().map(pair).collect()
+}
+
+fn machine(args: &GuestArgs) -> Res<Machine> {
     let version = get("/proc/version")?;
     let memory = field(&get("/proc/meminfo")?, "MemTotal");
     Ok(Machine {
@@ -162,7 +180,16 @@ fn machine(fs: &str) -> Res<Machine> {
             .unwrap_or(0)
             / 1024,
         fio: run("fio", &["--version"])?.trim().to_owned(),
-        backing: format!("{fs} on brd"),
+        backing: [args.fs.as_str()]
+            .into_iter()
+            .chain(args.mkfs.iter().map(String::as_str))
+            .chain([if args.new_disk {
+                "on new brd"
+            } else {
+                "on brd"
+            }])
+            .collect::<Vec<_>>()
+            .join(" "),
         ..Machine::default()
     })
 }
@@ -187,6 +214,8 @@ impl Guest {
         for program in ["mkfs.btrfs", "mount", "sync"] {
             run(program, &["--version"])?;
         }
+        // All of this one, not just what shows a version.
+        run("sh", &["-c", "cat $(command -v fio touch sh) >/dev/null"])?;
         println!(
             "# Linux {}, {} processor(s), {}, ready",
             self.run.machine.kernel, self.run.machine.cpus, self.run.machine.backing,
@@ -209,7 +238,11 @@ impl Guest {
                     zones: guest.args.zones,
                     zone_mib: guest.args.zone_mib,
                 };
-                let target = contestant.add(&guest.paths, geometry)?;
+                let mut target = contestant.add(&guest.paths, geometry)?;
+                contestant.set_up(&guest.paths, &mut target)?;
+                if target.zoned {
+                    guest.run.setups.insert(contestant, target.setup.clone());
+                }
                 for job in &on_device {
                     let measured = guest.measure(contestant, job, &target);
                     guest.keep(job.name, contestant, round, measured);
@@ -243,7 +276,10 @@ impl Guest {
         contestant: Contestant,
         what: impl FnOnce(&mut Self) -> Res<()>,
     ) -> Res<()> {
-        let backing = Backing::make(&self.args.fs)?;
+        if self.args.new_disk {
+            backing::new_disk(self.args.disk_mib)?;
+        }
+        let backing = Backing::make(&self.args.fs, &self.args.mkfs)?;
         let res = contestant.load(&self.paths).and_then(|()| {
             what(self)?;
             contestant.unload()
@@ -264,13 +300,15 @@ impl Guest {
                 device.reset_all()?;
                 let count = (96 << 20) / bytes;
                 let count = count.min(4096);
-                let seconds = append::append(
-                    &self.args.append,
-                    &target.path,
-                    device.zone_bytes,
-                    bytes,
-                    count,
-                )?;
+                let seconds = self.counted(contestant, job.name, count, || {
+                    append::append(
+                        &self.args.append,
+                        &target.path,
+                        device.zone_bytes,
+                        bytes,
+                        count,
+                    )
+                })?;
                 Ok(Value::Time {
                     ops: count,
                     seconds,
@@ -315,11 +353,8 @@ impl Guest {
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let _ = fs::remove_file(output);
         if let Some(dir) = &self.args.profile {
-            profile::around(
-                dir,
-                &format!("{name}.{}", contestant.title().replace(' ', "-")),
-                || run("fio", &args).map(drop),
-            )?;
+            let name = profile_name(contestant, name);
+            profile::middle_of(dir, &name, || run("fio", &args).map(drop))?;
         } else {
             run("fio", &args)?;
         }
@@ -332,6 +367,20 @@ impl Guest {
             },
             latency_us: Some(result.latency_us),
         })
+    }
+
+    /// Runs `what`, with its instructions counted by address if that was asked for.
+    pub fn counted<T>(
+        &self,
+        contestant: Contestant,
+        name: &str,
+        ops: u64,
+        what: impl FnOnce() -> Res<T>,
+    ) -> Res<T> {
+        match &self.args.profile {
+            Some(dir) => profile::all_of(dir, &profile_name(contestant, name), ops, what),
+            None => what(),
+        }
     }
 
     /// Prints a sample and adds it to the file of results.
@@ -368,6 +417,10 @@ impl Guest {
             self.failed = true;
         }
     }
+}
+
+fn profile_name(contestant: Contestant, job: &str) -> String {
+    format!("{job}.{}", contestant.title().replace(' ', "-"))
 }
 
 /// Whether a job can be run on a contestant.
@@ -421,4 +474,19 @@ pub fn memory_of<T>(what: impl FnOnce() -> Res<T>) -> Res<(T, f64)> {
     let before = free_memory()?;
     let value = what()?;
     Ok((value, before - free_memory()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_by_contestant() {
+        let words = |text: &str| text.split(' ').map(String::from).collect::<Vec<_>>();
+        let map = by_contestant(&words("c=a c-none=b=c")).unwrap();
+        assert_eq!(map[&Contestant::C], "a");
+        assert_eq!(map[&Contestant::CNone], "b=c");
+        assert!(by_contestant(&words("c")).is_err());
+        assert!(by_contestant(&words("d=a")).is_err());
+    }
 }

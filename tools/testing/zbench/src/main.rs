@@ -143,7 +143,7 @@ fn run(cli: Cli) -> Res<bool> {
             }
             Ok(true)
         }
-        Command::Profile { dir, lines } => profile::print(&dir, lines).map(|()| true),
+        Command::Profile { dir, lines } => profile::print(&dir, lines),
         Command::Report(args) => report(args),
         Command::Check { results, recorded } => {
             let (text, good) = regression::check(&load(&results)?, &load(&recorded)?);

@@ -25,9 +25,10 @@ fn mark_stop() {
     unsafe { std::arch::asm!(".byte 0x0f, 0x1f, 0x84, 0x00, 0x02, 0x4d, 0x42, 0x5a") };
 }
 
-/// Runs a job with the instructions in its middle counted. The plugin writes them to a file of the host, in the order
-/// of the jobs; `DIR/names` says which is which, `DIR/kallsyms.N` has the addresses of that time.
-pub fn around(dir: &str, name: &str, job: impl FnOnce() -> Res<()>) -> Res<()> {
+/// Says what the next counts are of. The plugin writes them to a file of the host, in the order of the jobs;
+/// `DIR/names` says which is which, and how many operations were counted if that is known. `DIR/kallsyms.N` has the
+/// addresses of that time.
+fn note(dir: &str, name: &str) -> Res<()> {
     let names = format!("{dir}/names");
     let mut list = get(&names).unwrap_or_default();
     put(
@@ -36,7 +37,21 @@ pub fn around(dir: &str, name: &str, job: impl FnOnce() -> Res<()>) -> Res<()> {
     )?;
     list.push_str(name);
     list.push('\n');
-    put(&names, &list)?;
+    put(&names, &list)
+}
+
+/// Runs `what`, which are `ops` operations, with all of its instructions counted.
+pub fn all_of<T>(dir: &str, name: &str, ops: u64, what: impl FnOnce() -> Res<T>) -> Res<T> {
+    note(dir, &format!("{name} {ops}"))?;
+    mark_start();
+    let result = what();
+    mark_stop();
+    result
+}
+
+/// Runs a job of fio with the instructions in its middle counted.
+pub fn middle_of(dir: &str, name: &str, job: impl FnOnce() -> Res<()>) -> Res<()> {
+    note(dir, name)?;
     let _ = std::fs::remove_file(BEGUN);
     let marker = std::thread::spawn(|| {
         while !std::path::Path::new(BEGUN).exists() {
@@ -202,8 +217,9 @@ struct Count {
     calls: u64,
 }
 
-/// The profile of one job, as text: by part, then by function.
-pub fn report(counts: &str, kallsyms: &str, lines: usize) -> Res<String> {
+/// The profile of one job, as text: by part, then by function. Without a number of operations it is that of fio's
+/// submissions.
+pub fn report(counts: &str, kallsyms: &str, ops: Option<u64>, lines: usize) -> Res<String> {
     use std::collections::HashMap;
     use std::fmt::Write;
     let symbols = Symbols::parse(kallsyms);
@@ -230,7 +246,7 @@ pub fn report(counts: &str, kallsyms: &str, lines: usize) -> Res<String> {
     let total: u64 = functions.values().map(|c| c.instructions).sum();
     // Each I/O of fio is one of these system calls, with one exception that the caller has to know.
     let calls = |name| functions.get(&(name, "")).map_or(0, |c: &Count| c.calls);
-    let ios = calls("__x64_sys_io_submit").max(calls("__do_sys_io_uring_enter"));
+    let ios = ops.unwrap_or(calls("__x64_sys_io_submit").max(calls("__do_sys_io_uring_enter")));
     if total == 0 || ios == 0 {
         return Err("no I/O in the profile".into());
     }
@@ -243,7 +259,7 @@ pub fn report(counts: &str, kallsyms: &str, lines: usize) -> Res<String> {
     let mut parts: Vec<_> = parts.into_iter().collect();
     parts.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
     let mut text = format!(
-        "{ios} submissions, {:.0} instructions each\n\n{:>10} {:>6}  part\n",
+        "{ios} operations, {:.0} instructions each\n\n{:>10} {:>6}  part\n",
         each(total),
         "each",
         "share"
@@ -276,14 +292,23 @@ pub fn report(counts: &str, kallsyms: &str, lines: usize) -> Res<String> {
     Ok(text)
 }
 
-/// Prints the profiles in a directory.
-pub fn print(dir: &str, lines: usize) -> Res<()> {
-    for (i, name) in get(&format!("{dir}/names"))?.lines().enumerate() {
+/// Prints the profiles in a directory. False if one of them could not be made.
+pub fn print(dir: &str, lines: usize) -> Res<bool> {
+    let mut good = true;
+    for (i, line) in get(&format!("{dir}/names"))?.lines().enumerate() {
+        let (name, ops) = match line.split_once(' ') {
+            Some((name, ops)) => (name, ops.parse().ok()),
+            None => (line, None),
+        };
         let counts = get(&format!("{dir}/counts.{i}"))?;
         let symbols = get(&format!("{dir}/kallsyms.{i}"))?;
-        println!("== {name}\n{}", report(&counts, &symbols, lines)?);
+        let text = report(&counts, &symbols, ops, lines).unwrap_or_else(|e| {
+            good = false;
+            format!("FAILED: {e}\n")
+        });
+        println!("== {name}\n{text}");
     }
-    Ok(())
+    Ok(good)
 }
 
 #[cfg(test)]
@@ -298,9 +323,11 @@ mod tests {
     fn instructions_are_summed_by_function_and_part() {
         let counts = "ffffffff81000100 5 10\nffffffff81000120 7 10\nffffffff81000210 100 1\n\
                       ffffffffc0000000 20 10\n401000 10 100\n";
-        let text = report(counts, SYMBOLS, 10).unwrap();
+        let twice = report(counts, SYMBOLS, Some(5), 10).unwrap();
+        assert!(twice.starts_with("5 operations, 284 instructions each"));
+        let text = report(counts, SYMBOLS, None, 10).unwrap();
         assert!(
-            text.starts_with("10 submissions, 142 instructions each"),
+            text.starts_with("10 operations, 142 instructions each"),
             "{text}"
         );
         let line = |end: &str| {
@@ -321,9 +348,9 @@ mod tests {
 
     #[test]
     fn a_profile_without_io_is_an_error() {
-        assert!(report("ffffffff81000210 100 1\n", SYMBOLS, 10).is_err());
-        assert!(report("", SYMBOLS, 10).is_err());
-        assert!(report("nonsense\n", SYMBOLS, 10).is_err());
+        assert!(report("ffffffff81000210 100 1\n", SYMBOLS, None, 10).is_err());
+        assert!(report("", SYMBOLS, None, 10).is_err());
+        assert!(report("nonsense\n", SYMBOLS, None, 10).is_err());
     }
 
     #[test]

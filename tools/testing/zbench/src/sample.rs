@@ -4,6 +4,7 @@
 
 use crate::job::{Kind, JOBS};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// What is compared.
 #[derive(
@@ -21,20 +22,26 @@ pub enum Contestant {
     Rublk,
     /// The C driver of the same kernel.
     C,
+    /// The C driver without an I/O scheduler.
+    CNone,
     /// This driver as of another revision.
     Base,
-    /// This driver.
+    /// This driver as it is without options.
+    Plain,
+    /// This driver with its short ways on.
     Zloop,
 }
 
 impl Contestant {
-    pub const ALL: [Contestant; 7] = [
+    pub const ALL: [Contestant; 9] = [
         Contestant::Floor,
         Contestant::FloorExt,
         Contestant::Null,
         Contestant::Rublk,
         Contestant::C,
+        Contestant::CNone,
         Contestant::Base,
+        Contestant::Plain,
         Contestant::Zloop,
     ];
 
@@ -46,7 +53,9 @@ impl Contestant {
             Contestant::Null => "null_blk",
             Contestant::Rublk => "rublk",
             Contestant::C => "C driver",
+            Contestant::CNone => "C, none",
             Contestant::Base => "base",
+            Contestant::Plain => "plain",
             Contestant::Zloop => "zloop",
         }
     }
@@ -130,6 +139,9 @@ pub struct Run {
     pub licence: String,
     pub mode: Mode,
     pub machine: Machine,
+    /// Options and I/O scheduler of each contestant's device.
+    #[serde(default)]
+    pub setups: BTreeMap<Contestant, String>,
     pub samples: Vec<Sample>,
 }
 

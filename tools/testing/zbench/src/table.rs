@@ -205,6 +205,9 @@ pub fn caption(run: &Run) -> String {
          zloop {revision}; Linux {kernel} ({compiler}); {backing}; {fio}\n\
          VM: {accelerator}, {cpus} processor(s) {cpu}, {memory_mib} MiB; host: {host}\n"
     );
+    for (contestant, setup) in &run.setups {
+        let _ = writeln!(text, "{}: {setup}", contestant.title());
+    }
     for (name, version) in [("base", base), ("rublk", rublk)] {
         if !version.is_empty() {
             let _ = writeln!(text, "{name}: {version}");
@@ -223,6 +226,7 @@ pub mod tests {
             licence: crate::sample::licence(),
             mode: Mode::Icount,
             machine: Machine::default(),
+            setups: Default::default(),
             samples: samples
                 .iter()
                 .enumerate()
