@@ -10,6 +10,7 @@ mod backing;
 mod chart;
 mod contestant;
 mod fio;
+mod goal;
 mod guest;
 mod job;
 mod lifecycle;
@@ -93,7 +94,13 @@ fn report(args: ReportArgs) -> Res<bool> {
     machine.revision = args.revision;
     machine.base = args.base;
     machine.rublk = args.rublk;
-    let text = format!("{}\n{}", table::table(&run), table::caption(&run));
+    let goals = goal::report(&run);
+    let gap = if goals.is_empty() { "" } else { "\n" };
+    let text = format!(
+        "{}\n{goals}{gap}{}",
+        table::table(&run),
+        table::caption(&run)
+    );
     print!("\n{text}");
     if let Some(out) = args.out {
         put(&format!("{out}.json"), &lines(&run)?)?;

@@ -89,7 +89,7 @@ pub fn rows(run: &Run) -> Vec<String> {
 }
 
 /// Lines of columns; the first column is left aligned, the others right.
-fn align(lines: &[Vec<String>]) -> String {
+pub fn align(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
     let width = |i: usize| {
         lines
