@@ -57,7 +57,7 @@ shell: $(module_to_test) ## a prompt in a VM of the test kernel, with the module
 
 .PHONY: check
 check: $(module_to_test) peer ## check-quick, the functional suite, and the suites in short form
-	@$(tools)/check quick functional qemu samples fs zbd
+	@$(tools)/check quick functional qemu samples fs zbd bench-quick
 
 .PHONY: check-full
 check-full: $(module_to_test) peer ## the same with the suites in full, and the builds in the kernel's tree
