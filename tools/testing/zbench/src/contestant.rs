@@ -37,8 +37,11 @@ pub struct Target {
     pub setup: String,
 }
 
-/// The short ways of this driver, which a user has to ask for.
+/// The short ways of this driver. They are the default, but not in old revisions.
 const SHORT_WAYS: [&str; 3] = ["submit_inline=1", "prealloc_kb=4096", "fua=1"];
+
+/// What turns them off.
+const LONG_WAYS: &str = "submit_inline=0,prealloc_kb=0,fua=0";
 
 const ZLOOP_CONTROL: &str = "/dev/zloop-control";
 const NULL_DIR: &str = "/sys/kernel/config/nullb/nullb0";
@@ -79,8 +82,10 @@ impl Contestant {
         if let Some(options) = paths.options.get(&self) {
             return Ok(options.clone());
         }
-        if !matches!(self, Contestant::Base | Contestant::Zloop) {
-            return Ok(String::new());
+        match self {
+            Contestant::Plain => return Ok(LONG_WAYS.into()),
+            Contestant::Base | Contestant::Zloop => {}
+            _ => return Ok(String::new()),
         }
         let known = get(ZLOOP_CONTROL)?;
         let ways: Vec<_> = SHORT_WAYS
@@ -288,7 +293,7 @@ mod tests {
             options: BTreeMap::new(),
             schedulers: BTreeMap::new(),
         };
-        assert_eq!(Contestant::Plain.options(&paths).unwrap(), "");
+        assert_eq!(Contestant::Plain.options(&paths).unwrap(), LONG_WAYS);
         assert_eq!(Contestant::C.scheduler(&paths), None);
         assert_eq!(Contestant::CNone.scheduler(&paths), Some("none"));
         paths.options.insert(Contestant::Zloop, "fua=1".into());

@@ -26,7 +26,7 @@ pub enum Contestant {
     CNone,
     /// This driver as of another revision.
     Base,
-    /// This driver as it is without options.
+    /// This driver with its short ways off.
     Plain,
     /// This driver with its short ways on.
     Zloop,
