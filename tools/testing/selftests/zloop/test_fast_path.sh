@@ -103,6 +103,19 @@ t_inline_off() {
 	expect inline 0 "$REPLY"
 }
 
+# A scheduler's requests come from the block layer's workqueue, which must not be kept waiting.
+t_scheduler() {
+	need_counters
+	backing xfs
+	add "$O"
+	[[ $(sysfs 0 queue/scheduler) == *"[none]"* ]] || fail "scheduler: $(sysfs 0 queue/scheduler)"
+	must sh -c 'echo mq-deadline > /sys/block/zloop0/queue/scheduler'
+	gains deferred <<< "$SMALL_WRITES"
+	expect deferred 9 "$REPLY"
+	counter inline
+	expect inline 0 "$REPLY"
+}
+
 t_prealloc_off() {
 	need_counters
 	backing xfs
@@ -298,6 +311,7 @@ tap_run t_inline_taken "writes and reads are done in the submitter's task"
 tap_run t_inline_ext4 "a file system that has writes wait is not asked each time"
 tap_run t_default "all of them are the default"
 tap_run t_inline_off "submit_inline=0"
+tap_run t_scheduler "not with an I/O scheduler"
 tap_run t_prealloc_off "prealloc_kb=0"
 tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"
 tap_run t_prealloc_steps_ext4 "blocks are allocated ahead in growing steps, ext4"

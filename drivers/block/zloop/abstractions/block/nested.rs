@@ -46,14 +46,19 @@ pub(crate) struct Nested {
 }
 
 impl Nested {
-    /// Enters the scope, or returns `None` where the task is in no state for it: then another
-    /// context has to do the I/O. Process context that may sleep.
+    /// Enters the scope for a request of `hctx`, or returns `None` where the task is in no state for
+    /// it: then another context has to do the I/O. Process context that may sleep.
     ///
     /// Not in a transaction of a file system (`current->journal_info`), which the file system
     /// underneath would take for its own; not where allocations are restricted, which is what file
     /// systems do while they hold locks that reclaim takes; not with bios waiting to be submitted
-    /// when the current one is, since they would wait for the nested I/O, too.
-    pub(super) fn enter() -> Option<Self> {
+    /// when the current one is, since they would wait for the nested I/O, too; not in a work item
+    /// of kblockd, whose rescuer must be free for the requests that the nested I/O waits for.
+    ///
+    /// # Safety
+    ///
+    /// `hctx` must be valid for the duration of the call.
+    pub(super) unsafe fn enter(hctx: *const bindings::blk_mq_hw_ctx) -> Option<Self> {
         const RESTRICTED: u32 = ffi::PF_MEMALLOC | ffi::PF_MEMALLOC_NOFS | ffi::PF_MEMALLOC_NOIO;
         let task = Task::current_raw();
 
@@ -68,7 +73,8 @@ impl Nested {
         if !bio_list.is_null() && !unsafe { ffi::zloop_bio_lists_empty(bio_list) } {
             return None;
         }
-        if stack_left(task) < MIN_STACK {
+        // SAFETY: By this function's contract.
+        if stack_left(task) < MIN_STACK || unsafe { in_kblockd(hctx) } {
             return None;
         }
         // SAFETY: As above.
@@ -106,6 +112,27 @@ impl Drop for Nested {
         // SAFETY: As above.
         unsafe { (*task).bio_list = self.bio_list };
     }
+}
+
+/// Whether the current task runs one of the work items by which the block layer sends requests of
+/// `hctx` to the driver.
+///
+/// # Safety
+///
+/// `hctx` must be valid for the duration of the call.
+unsafe fn in_kblockd(hctx: *const bindings::blk_mq_hw_ctx) -> bool {
+    // SAFETY: The function has no preconditions.
+    let work = unsafe { bindings::current_work() }.cast_const();
+
+    if work.is_null() {
+        return false;
+    }
+    // SAFETY: By this function's contract.
+    let run_work = unsafe { &raw const (*hctx).run_work.work };
+    // SAFETY: As above; a hardware queue's request queue does not change and outlives it.
+    let requeue_work = unsafe { &raw const (*(*hctx).queue).requeue_work.work };
+
+    work == run_work || work == requeue_work
 }
 
 /// How much of its stack the current task has not used yet, in bytes.

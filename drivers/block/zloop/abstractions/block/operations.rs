@@ -93,7 +93,12 @@ impl<T: Operations> VTables<T> {
         unsafe { bindings::blk_mq_start_request(rq) };
         // SAFETY: The hardware queue is valid for the duration of the call.
         let may_sleep = unsafe { (*hctx).flags } & BLOCKING != 0;
-        let nested = if may_sleep { Nested::enter() } else { None };
+        let nested = if may_sleep {
+            // SAFETY: As above.
+            unsafe { Nested::enter(hctx) }
+        } else {
+            None
+        };
 
         // SAFETY: The request is started and owned by the driver; this is its only handle.
         T::queue(unsafe { Request::from_raw(rq) }, nested.as_ref());
