@@ -74,11 +74,14 @@ bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_ite
 {
 	struct bio *bio = rq->bio;
 	const struct bio_vec *bvec;
+	unsigned int nr = 1;
 
 	if (bio != rq->biotail)
 		return false;
 	bvec = __bvec_iter_bvec(bio->bi_io_vec, bio->bi_iter);
-	iov_iter_bvec(iter, dir, bvec, zloop_rq_bvecs(rq, NULL, 0), blk_rq_bytes(rq));
+	if (mp_bvec_iter_len(bio->bi_io_vec, bio->bi_iter) < blk_rq_bytes(rq))
+		nr = zloop_rq_bvecs(rq, NULL, 0);
+	iov_iter_bvec(iter, dir, bvec, nr, blk_rq_bytes(rq));
 	/* The name of the field with this difference depends on the kernel's version. */
 	iter->iov_offset = mp_bvec_iter_offset(bio->bi_io_vec, bio->bi_iter) - bvec->bv_offset;
 	return true;

@@ -14,8 +14,8 @@
 
 use super::Sector;
 
-/// The first step, in sectors: 64 KiB.
-const MIN_STEP: Sector = 128;
+/// The first step, in sectors: 1 MiB.
+const MIN_STEP: Sector = 2048;
 
 /// Up to where the file of one zone has blocks, in sectors from the start of the zone; 0 if that is
 /// not known.
@@ -91,8 +91,8 @@ mod tests {
     #[test]
     fn steps_grow_with_the_zone_up_to_the_maximum_and_end_at_the_capacity() {
         for (start, end, want) in [
-            (0, 8, 136),
-            (136, 144, 288),
+            (0, 8, 2056),
+            (136, 144, 2192),
             (8000, 8008, 16016),
             (20000, 20256, 28448),
             (60000, 60008, CAPACITY),
@@ -106,7 +106,7 @@ mod tests {
     fn write_within_what_is_allocated_needs_no_step() {
         assert_eq!(step(136, 0, 8), None);
         assert_eq!(step(136, 128, 136), None);
-        assert_eq!(step(136, 128, 144), Some(288));
+        assert_eq!(step(136, 128, 144), Some(2192));
     }
 
     #[test]

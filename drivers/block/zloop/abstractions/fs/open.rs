@@ -251,6 +251,10 @@ impl BackingFile {
 
         // SAFETY: Nobody else has the file yet.
         unsafe { (*file.as_ptr()).f_mode |= ffi::FMODE_NOCMTIME };
+        // Reading the device is not reading the file. Asking for it when the file is opened would
+        // need more rights than opening it.
+        // SAFETY: As above.
+        unsafe { (*file.as_ptr()).f_flags |= ffi::O_NOATIME };
 
         // INVARIANT: All of it was checked here, except read-write, which `OpenOptions` asks for.
         Ok(Self::from_checked(file))
