@@ -87,13 +87,14 @@ impl From<NoResource> for Refusal {
 #[kunit_tests(zloop_refusal)]
 mod tests {
     use super::*;
+    use crate::abstractions::compat;
 
     #[test]
     fn submitter_sees_what_it_can_do_something_about() {
         assert!(Refusal::NoOpenZone.status() == Status::ZONE_OPEN_RESOURCE);
         assert!(Refusal::from(NoResource).status() == Status::ZONE_OPEN_RESOURCE);
         assert!(Refusal::File(ETIMEDOUT).status() == Status::TIMEOUT);
-        assert!(Refusal::File(EOPNOTSUPP).status() == Status::NOT_SUPPORTED);
+        assert!(Refusal::File(compat::eopnotsupp()).status() == Status::NOT_SUPPORTED);
         assert!(Refusal::File(ENOSPC).status() != Status::IO_ERROR);
     }
 

@@ -15,6 +15,7 @@ use crate::{
             request_io::Direction,
             status::Status, //
         },
+        compat,
         fs::BackingFile, //
     },
     commands::{
@@ -182,7 +183,7 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
         // A block device that cannot be asked not to wait refuses with the second one.
-        Err(error) if (error == EAGAIN || error == EOPNOTSUPP) && !progress.may_wait => {
+        Err(error) if (error == EAGAIN || error == compat::eopnotsupp()) && !progress.may_wait => {
             let device = rq.device();
 
             device.counters.again.count();
@@ -192,7 +193,7 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         }
         // What was allocated ahead for others must not be what this one lacks.
         Err(error)
-            if (error == ENOSPC || error == EDQUOT)
+            if (error == ENOSPC || error == compat::edquot())
                 && rq.op() != Op::Read
                 && !progress.made_room
                 && make_room(&rq, &progress) =>

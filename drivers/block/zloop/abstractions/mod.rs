@@ -7,7 +7,7 @@
 //! kernel crate.
 
 pub(crate) mod block;
-mod compat;
+pub(crate) mod compat;
 mod ffi;
 pub(crate) mod fs;
 pub(crate) mod memory;
