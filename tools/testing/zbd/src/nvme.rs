@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Native zone appends: NVMe Zone Append commands to a ZNS namespace whose backend is the device under test.
-//!
-//! The kernel has no other way from user space to a native zone append on a block device.
+//! Commands to an NVMe namespace whose backend is the device under test: the only way from user space to a native zone
+//! append on a block device.
 
 use crate::uapi::{self, NvmePassthruCmd64, NVME_ZONE_APPEND, SECTOR};
 use crate::zones;
@@ -13,16 +12,16 @@ use std::os::fd::AsRawFd;
 
 /// A namespace with what is needed to address it.
 pub struct Namespace {
-    pub file: File,
+    file: File,
     nsid: u32,
     /// Bytes of a logical block.
     pub lba: u64,
     zone_size: u64,
 }
 
-/// How one append ended.
+/// How one command ended.
 pub enum Outcome {
-    /// Written at this sector.
+    /// Done; an append at this sector.
     Done(u64),
     /// NVMe status.
     Status(i32),
@@ -31,7 +30,7 @@ pub enum Outcome {
 }
 
 impl Namespace {
-    /// Opens the block device of a namespace.
+    /// Opens the namespace by its block device.
     pub fn open(dev: &str, nsid: u32) -> io::Result<Self> {
         let file = uapi::open_dev(dev, 0)?;
         let geo = zones::geometry(&file)?;
@@ -44,22 +43,28 @@ impl Namespace {
         })
     }
 
+    /// The block device.
+    pub fn file(&self) -> &File {
+        &self.file
+    }
+
     /// The logical block that a zone starts at.
     pub fn slba(&self, zone: u32) -> u64 {
         u64::from(zone) * self.zone_size / self.lba
     }
 
-    /// Appends `buf` to a zone and waits for the end.
-    pub fn append(&self, zone: u32, buf: &mut [u8]) -> Outcome {
-        let slba = self.slba(zone);
+    /// Sends one command for `buf` at byte `pos` of the namespace; `fua`: durable when it is done.
+    pub fn send(&self, opcode: u8, pos: u64, buf: &mut [u8], fua: bool) -> Outcome {
+        let slba = pos / self.lba;
+        let blocks = (buf.len() as u64 / self.lba) as u32;
         let mut cmd = NvmePassthruCmd64 {
-            opcode: NVME_ZONE_APPEND,
+            opcode,
             nsid: self.nsid,
             addr: buf.as_mut_ptr() as u64,
             data_len: buf.len() as u32,
             cdw10: slba as u32,
             cdw11: (slba >> 32) as u32,
-            cdw12: (buf.len() as u64 / self.lba - 1) as u32,
+            cdw12: blocks.saturating_sub(1) | (u32::from(fua) << 30),
             timeout_ms: 60_000,
             ..Default::default()
         };
@@ -69,5 +74,15 @@ impl Namespace {
             Ok(status) => Outcome::Status(status),
             Err(e) => Outcome::Failed(e),
         }
+    }
+
+    /// Appends `buf` to a zone and waits for the end.
+    pub fn append(&self, zone: u32, buf: &mut [u8]) -> Outcome {
+        self.send(
+            NVME_ZONE_APPEND,
+            u64::from(zone) * self.zone_size,
+            buf,
+            false,
+        )
     }
 }

@@ -95,7 +95,9 @@ pub struct NvmeUringCmd {
     pub rsvd2: u32,
 }
 
-/// NVMe I/O command set opcode of Zone Append.
+/// NVMe I/O command set opcodes.
+pub const NVME_FLUSH: u8 = 0x00;
+pub const NVME_WRITE: u8 = 0x01;
 pub const NVME_ZONE_APPEND: u8 = 0x7d;
 
 nix::ioctl_readwrite!(blk_report_zone, 0x12, 130, BlkZoneReport);
@@ -155,14 +157,6 @@ pub fn zone_op(file: &File, op: ZoneOp, sector: u64, nr_sectors: u64) -> Result<
     res.map(|_| ())
 }
 
-/// Bytes of a logical block of a block device.
-pub fn logical_block_size(file: &File) -> io::Result<u64> {
-    let mut size: libc::c_int = 0;
-    // SAFETY: the ioctl writes one int.
-    unsafe { blk_logical_block_size(file.as_raw_fd(), &mut size)? };
-    Ok(size as u64)
-}
-
 /// Opens a block device; `fd:N` takes an inherited descriptor instead.
 pub fn open_dev(path: &str, extra_flags: i32) -> io::Result<File> {
     if let Some(fd) = path.strip_prefix("fd:") {
@@ -185,6 +179,14 @@ pub fn errno_name(err: &io::Error) -> String {
         Some(code) => format!("{:?}", Errno::from_raw(code)),
         None => format!("{:?}", err.kind()),
     }
+}
+
+/// Size of a logical block of a block device.
+pub fn logical_block_size(file: &File) -> io::Result<u64> {
+    let mut size: libc::c_int = 0;
+    // SAFETY: the ioctl writes one int.
+    unsafe { blk_logical_block_size(file.as_raw_fd(), &mut size)? };
+    Ok(size as u64)
 }
 
 /// One pwrite(2): bytes written or the errno.

@@ -136,6 +136,7 @@ pub fn inconsistency(zone: &BlkZone) -> Option<&'static str> {
         0x4 if !inside => Some("CLOSED with a write pointer that is not inside"),
         0xe if !full_wp_sane(zone) => Some("FULL with a write pointer outside of the zone"),
         0x0 | 0x1 | 0x2 | 0x3 | 0x4 | 0xe | 0xff => None,
+        0xd => Some("READONLY"),
         _ => Some("unexpected condition"),
     }
 }

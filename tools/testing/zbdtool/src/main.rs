@@ -12,16 +12,14 @@ mod fuzz_device;
 mod fuzz_files;
 mod hammer;
 mod kernel_log;
-mod pattern;
 mod power;
 mod script;
-mod uapi;
 mod uevent;
-mod zones;
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
+use zbd::{pattern, uapi, zones};
 
 #[derive(Parser)]
 #[command(about = "Zoned block device helper of the zloop functional tests")]
