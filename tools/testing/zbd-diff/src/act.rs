@@ -136,7 +136,8 @@ impl Pair {
         }
     }
 
-    fn read(&mut self, pos: u64, len: usize, found: &mut Vec<What>) -> (Reply, Reply) {
+    /// Reads from both devices and compares the data.
+    pub(crate) fn read(&mut self, pos: u64, len: usize, found: &mut Vec<What>) -> (Reply, Reply) {
         if len > self.buf.bytes().len() {
             self.fill(len, 0);
         }

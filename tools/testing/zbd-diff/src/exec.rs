@@ -49,6 +49,9 @@ pub struct Pair {
     pub tally: Tally,
 }
 
+/// Bytes that are read at a time when all are.
+const AUDIT: u64 = 256 << 10;
+
 /// Bytes of the pool.
 pub const POOL: usize = 1 << 20;
 
@@ -129,6 +132,29 @@ impl Pair {
         let before = before.as_ref().map(|(_, theirs)| theirs.as_slice());
         let heal = self.judge(&step.op, &zones, &bytes, before, &found)?;
         self.heal(&heal)
+    }
+
+    /// Compares all data of the watched zones, which a case ends with.
+    pub fn audit(&mut self) -> Result<(), Box<What>> {
+        let mut found = Vec::new();
+        self.look(&mut found);
+        let geo = self.ours.geo;
+        for no in self.zones.clone() {
+            let zone = self.ours.view.get((no - self.zones.start) as usize);
+            let end = compare::readable(&geo, zone);
+            let mut at = 0;
+            while at < end {
+                let len = (end - at).min(AUDIT);
+                let (ours, theirs) =
+                    self.read(u64::from(no) * geo.zone_size + at, len as usize, &mut found);
+                if ours != Ok(len) || theirs != Ok(len) {
+                    found.push(What::Result { ours, theirs });
+                }
+                at += len;
+            }
+        }
+        self.judge(&Op::Flush, &(0..0), &(0..0), None, &found)
+            .map(|_| ())
     }
 
     /// Compares reports of all watched zones.

@@ -127,7 +127,7 @@ impl Arena<'_> {
                     return (trace, Some(*what));
                 }
             }
-            (trace, None)
+            (trace, pair.audit().err().map(|what| *what))
         })
     }
 
@@ -142,7 +142,7 @@ impl Arena<'_> {
                     return (trace, Some(*what));
                 }
             }
-            (trace, None)
+            (trace, pair.audit().err().map(|what| *what))
         })
     }
 

@@ -5,10 +5,12 @@
 
 use crate::known::TABLE;
 use crate::op::Step;
+use crate::op_text::parse;
 use crate::run::{case_seed, Arena, Contestant, Failure, Limits};
 use crate::sim::{Quirks, Sim};
 use crate::tally::Tally;
 use crate::target::{Geometry, Kind};
+use crate::what::What;
 
 const GEO: Geometry = Geometry {
     zone_size: 64 << 10,
@@ -51,32 +53,31 @@ impl Match {
         }
     }
 
-    fn run(&self, seed: u64, steps: u64) -> (Tally, Option<(u64, Failure)>) {
-        let (ours, theirs) = (
-            Sim::new(self.geo, self.ours),
-            Sim::new(self.geo, self.theirs),
-        );
-        let contestant = |kind, sim: &Sim| {
-            let sim = sim.clone();
+    fn arena(&self) -> Arena<'static> {
+        let contestant = |kind, quirks| {
+            let sim = Sim::new(self.geo, quirks);
             Contestant {
                 kind,
                 geo: self.geo,
                 open: Box::new(move || Ok(Box::new(sim.clone()) as _)),
             }
         };
-        let arena = Arena {
-            ours: contestant(Kind::Zloop, &ours),
-            theirs: contestant(self.kind, &theirs),
+        Arena {
+            ours: contestant(Kind::Zloop, self.ours),
+            theirs: contestant(self.kind, self.theirs),
             threads: self.threads,
             append: self.geo.conv == 0,
-        };
+        }
+    }
+
+    fn run(&self, seed: u64, steps: u64) -> (Tally, Option<(u64, Failure)>) {
         let limits = Limits {
             steps,
             time: None,
             case: 1000,
             tries: 2000,
         };
-        arena.run(seed, &limits).expect("nothing is opened")
+        self.arena().run(seed, &limits).expect("nothing is opened")
     }
 
     fn passes(&self, seed: u64, steps: u64) -> Tally {
@@ -280,6 +281,21 @@ fn known_differences_are_known_for_their_device_only() {
             Match::new(geo, Kind::Zloop, quirks).fails(5, 40_000);
         }
     }
+}
+
+#[test]
+fn all_data_is_compared_when_a_case_ends() {
+    let quirks = Quirks {
+        corrupt: Some(1),
+        ..Quirks::default()
+    };
+    let arena = Match::new(SMALL, Kind::Zloop, quirks).arena();
+    let mut pairs = arena.pairs().expect("nothing is opened");
+    let steps = parse("write z3+wp 8k seed=1")
+        .map(|step| vec![step])
+        .unwrap();
+    let failure = arena.script(&mut pairs, &steps).expect_err("other data");
+    assert!(matches!(failure.what, What::Data { zone: 3, .. }));
 }
 
 #[test]
