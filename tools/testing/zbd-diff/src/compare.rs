@@ -106,6 +106,11 @@ pub fn nr_open(zones: &[BlkZone]) -> u32 {
     count(zones, is_open)
 }
 
+/// The number of explicitly open zones.
+pub fn nr_explicit(zones: &[BlkZone]) -> u32 {
+    count(zones, |z| z.cond == EXP_OPEN)
+}
+
 /// The number of zones that are open or closed.
 pub fn nr_active(zones: &[BlkZone]) -> u32 {
     count(zones, |z| is_open(z) || z.cond == CLOSED)

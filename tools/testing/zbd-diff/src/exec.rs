@@ -49,6 +49,28 @@ pub struct Pair {
     pub tally: Tally,
 }
 
+/// What a step was about and what it found, for what differs after it to be judged by.
+struct Scene<'a> {
+    op: &'a Op,
+    zones: &'a Range<u32>,
+    bytes: &'a Range<u64>,
+    before: Option<[&'a [BlkZone]; 2]>,
+    done: bool,
+}
+
+impl<'a> Scene<'a> {
+    /// No step at all, or none that could explain anything.
+    fn idle(zones: &'a Range<u32>) -> Self {
+        Self {
+            op: &Op::Flush,
+            zones,
+            bytes: &(0..0),
+            before: None,
+            done: true,
+        }
+    }
+}
+
 /// Bytes that are read at a time when all are.
 const AUDIT: u64 = 256 << 10;
 
@@ -92,8 +114,24 @@ impl Pair {
         let mut found = Vec::new();
         self.look(&mut found);
         let all = self.zones.clone();
-        self.judge(&Op::Flush, &all, &(0..0), None, &found)
-            .map(|_| ())
+        self.judge(&Scene::idle(&all), &found).map(|_| ())
+    }
+
+    /// Makes the conventional zones alike, which no reset does.
+    pub fn blank(&mut self) {
+        let geo = self.ours.geo;
+        self.back.bytes_mut().fill(0);
+        let zeros = self.back.bytes();
+        let end = u64::from(geo.conv) * geo.zone_size;
+        let mut pos = 0;
+        while pos < end {
+            let len = (end - pos).min(zeros.len() as u64);
+            for side in [&mut self.ours, &mut self.theirs] {
+                // Where it cannot be done, the next comparison shows it.
+                let _ = side.target.write(pos, &zeros[..len as usize], false);
+            }
+            pos += len;
+        }
     }
 
     /// The zones as ours are now.
@@ -129,8 +167,16 @@ impl Pair {
                 compare::side_effects(mine, &side.geo, &zones, old, &side.view, &mut found);
             }
         }
-        let before = before.as_ref().map(|(_, theirs)| theirs.as_slice());
-        let heal = self.judge(&step.op, &zones, &bytes, before, &found)?;
+        let scene = Scene {
+            op: &step.op,
+            zones: &zones,
+            bytes: &bytes,
+            before: before
+                .as_ref()
+                .map(|(ours, theirs)| [ours.as_slice(), theirs.as_slice()]),
+            done: ours.is_ok() && theirs.is_ok(),
+        };
+        let heal = self.judge(&scene, &found)?;
         self.heal(&heal)
     }
 
@@ -153,8 +199,7 @@ impl Pair {
                 at += len;
             }
         }
-        self.judge(&Op::Flush, &(0..0), &(0..0), None, &found)
-            .map(|_| ())
+        self.judge(&Scene::idle(&(0..0)), &found).map(|_| ())
     }
 
     /// Compares reports of all watched zones.
@@ -180,23 +225,18 @@ impl Pair {
     }
 
     /// Looks each difference up; returns the zones that are to be made alike again.
-    fn judge(
-        &mut self,
-        op: &Op,
-        zones: &Range<u32>,
-        bytes: &Range<u64>,
-        before: Option<&[BlkZone]>,
-        found: &[What],
-    ) -> Result<Vec<u32>, Box<What>> {
+    fn judge(&mut self, scene: &Scene, found: &[What]) -> Result<Vec<u32>, Box<What>> {
         let mut heal = Vec::new();
         for what in found {
             let case = Case {
-                op,
-                zones,
-                bytes,
+                op: scene.op,
+                zones: scene.zones,
+                bytes: scene.bytes,
                 ours: &self.ours.geo,
                 theirs: &self.theirs.geo,
-                before,
+                before: scene.before,
+                alone: self.alone,
+                done: scene.done,
                 what,
             };
             let Some(row) = known::find(self.theirs.kind, &case) else {
@@ -206,7 +246,7 @@ impl Pair {
             if known::TABLE[row].then == Then::Reset {
                 match what.zone() {
                     Some(no) => heal.push(no),
-                    None => heal.extend(zones.clone()),
+                    None => heal.extend(scene.zones.clone()),
                 }
             }
         }
@@ -232,7 +272,6 @@ impl Pair {
         }
         let mut found = Vec::new();
         self.look(&mut found);
-        self.judge(&Op::Flush, &(0..0), &(0..0), None, &found)
-            .map(|_| ())
+        self.judge(&Scene::idle(&(0..0)), &found).map(|_| ())
     }
 }

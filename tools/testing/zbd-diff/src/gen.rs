@@ -21,8 +21,8 @@ pub struct Scope {
     pub alone: bool,
     /// How many zones may be explicitly open, if other threads have others.
     pub explicit: Option<u32>,
-    /// Zone appends can be sent.
-    pub append: bool,
+    /// Zone appends can be sent, of so many bytes or more.
+    pub append: Option<u32>,
 }
 
 /// Weights of the operations in a case.
@@ -109,7 +109,7 @@ impl Generator {
             rng.next();
         }
         let mut weights = MIXES[rng.below(MIXES.len())];
-        if !scope.append {
+        if scope.append.is_none() {
             weights.append = 0;
         }
         let sequential = scope.zones.start.max(scope.geo.conv)..scope.zones.end;
@@ -229,9 +229,18 @@ impl Generator {
 
     fn append(&mut self, zones: &[BlkZone]) -> Op {
         let zone = self.zone();
-        let mut len = self.length().min(256 << 10);
+        let least = self.scope.append.unwrap_or(0);
+        let most = (256 << 10).max(least);
+        let mut len = self.length();
+        if least > self.scope.geo.block as u32 {
+            len += least - self.scope.geo.block as u32;
+        }
+        len = len.min(most);
         if self.one_in(8) {
-            if let Some(rest) = self.rest(zones, zone).filter(|rest| *rest <= 256 << 10) {
+            if let Some(rest) = self
+                .rest(zones, zone)
+                .filter(|rest| (least..=most).contains(rest))
+            {
                 len = rest;
                 if self.one_in(3) {
                     len += self.blocks(2);

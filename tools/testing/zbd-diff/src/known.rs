@@ -7,7 +7,9 @@
 //!
 //! Most come from what ZBC-2 and ZNS leave open; for those of the C driver this driver follows the standards.
 
-use crate::compare::{nr_active, nr_open, CLOSED, EMPTY, EXP_OPEN, FULL, IMP_OPEN, NOT_WP};
+use crate::compare::{
+    nr_active, nr_explicit, nr_open, CLOSED, EMPTY, EXP_OPEN, FULL, IMP_OPEN, NOT_WP,
+};
 use crate::op::Op;
 use crate::target::{Fail, Geometry, Kind, Reply};
 use crate::what::{Field, What};
@@ -24,8 +26,12 @@ pub struct Case<'a> {
     pub bytes: &'a Range<u64>,
     pub ours: &'a Geometry,
     pub theirs: &'a Geometry,
-    /// Their zones before the step, if a report says so and it was of all zones.
-    pub before: Option<&'a [BlkZone]>,
+    /// Our zones and theirs before the step, if a report says so and it was of all zones.
+    pub before: Option<[&'a [BlkZone]; 2]>,
+    /// No other thread opens zones meanwhile, for which these may be closed.
+    pub alone: bool,
+    /// Both devices did what the step asked for.
+    pub done: bool,
     pub what: &'a What,
 }
 
@@ -68,7 +74,15 @@ pub const TABLE: &[Known] = &[
                 ours,
                 theirs,
                 ..
-            } => ours.cond == theirs.cond && matches!(ours.cond, NOT_WP | FULL),
+            } => {
+                // Ours is documented.
+                let documented = match ours.cond {
+                    NOT_WP => ours.wp == u64::MAX,
+                    FULL => ours.wp == ours.start + ours.len,
+                    _ => false,
+                };
+                ours.cond == theirs.cond && documented
+            }
             _ => false,
         },
     },
@@ -81,13 +95,17 @@ pub const TABLE: &[Known] = &[
         then: Then::GoOn,
         allows: |case| match case.what {
             What::Zone {
+                no,
                 field: Field::Condition,
                 ours,
                 theirs,
-                ..
             } => {
                 let conds = [ours.cond, theirs.cond];
-                ours.wp == theirs.wp
+                // What was just written, opened or closed is not a matter of taste.
+                let settled =
+                    case.alone && case.done && changes(case) && *case.zones == (*no..*no + 1);
+                !settled
+                    && ours.wp == theirs.wp
                     && (conds == [IMP_OPEN, CLOSED] || conds == [CLOSED, IMP_OPEN])
                     && case.ours.max_open != 0
                     && case.theirs.max_open != 0
@@ -101,9 +119,24 @@ pub const TABLE: &[Known] = &[
         what: "which zones of a range are open after too many were to be opened by one call",
         decides: "block/blk-zoned.c, blkdev_zone_mgmt(): a command for each zone, all at once",
         then: Then::Reset,
-        allows: |case| {
-            let several = case.zones.len() > 1 && is(case, ZoneOp::Open);
-            several && limited(case) && zone_in_range(case)
+        allows: |case| match case.what {
+            What::Zone {
+                field: Field::Condition,
+                ours,
+                theirs,
+                ..
+            } => {
+                let openable = |z: &BlkZone| matches!(z.cond, EMPTY | IMP_OPEN | EXP_OPEN | CLOSED);
+                case.zones.len() > 1
+                    && is(case, ZoneOp::Open)
+                    && !case.done
+                    && limited(case)
+                    && zone_in_range(case)
+                    && openable(ours)
+                    && openable(theirs)
+                    && ours.wp == theirs.wp
+            }
+            _ => false,
         },
     },
     Known {
@@ -114,9 +147,17 @@ pub const TABLE: &[Known] = &[
         then: Then::GoOn,
         allows: |case| match case.what {
             What::Result {
-                ours: Err(_),
-                theirs: Err(_),
-            } => case.zones.len() > 1 && limited(case),
+                ours: Err(ours),
+                theirs: Err(theirs),
+            } => {
+                let possible = |fail: &Fail| {
+                    matches!(
+                        fail,
+                        Fail::Errno(Errno::EIO | Errno::ETOOMANYREFS | Errno::EOVERFLOW)
+                    )
+                };
+                case.zones.len() > 1 && limited(case) && possible(ours) && possible(theirs)
+            }
             _ => false,
         },
     },
@@ -144,8 +185,14 @@ pub const TABLE: &[Known] = &[
                   CLOSED to FULL without one, as scsi_debug, QEMU and the C driver do",
         then: Then::Reset,
         allows: |case| {
+            let full = case.before.is_none_or(|[_, zones]| {
+                let (geo, explicit) = (case.theirs, nr_explicit(zones));
+                (geo.max_open != 0 && explicit >= geo.max_open)
+                    || (geo.max_active != 0 && nr_active(zones) >= geo.max_active)
+            });
             is(case, ZoneOp::Finish)
                 && limited(case)
+                && full
                 && match case.what {
                     What::Result {
                         ours: Ok(_),
@@ -169,15 +216,16 @@ pub const TABLE: &[Known] = &[
         allows: |case| {
             let full = case
                 .before
-                .is_none_or(|zones| nr_active(zones) + case.zones.len() as u32 > case.theirs.max_active);
-            let opens = matches!(case.op, Op::Write { .. } | Op::Append { .. }) || is(case, ZoneOp::Open);
+                .is_none_or(|[_, zones]| nr_active(zones) + case.zones.len() as u32 > case.theirs.max_active);
             case.ours.max_active == 0
                 && case.theirs.max_active != 0
                 && full
-                && opens
+                && opens(case)
                 && match case.what {
-                    What::Result { theirs, .. } => match theirs {
-                        Err(Fail::Errno(Errno::EOVERFLOW)) => true,
+                    What::Result { ours, theirs } => match theirs {
+                        Err(Fail::Errno(Errno::EOVERFLOW)) => {
+                            matches!(ours, Ok(_) | Err(Fail::Errno(Errno::ETOOMANYREFS)))
+                        }
                         Err(Fail::Status(_)) => matches!(case.op, Op::Append { .. }),
                         _ => false,
                     },
@@ -194,14 +242,13 @@ pub const TABLE: &[Known] = &[
                   take; ZNS: it is active already, and an implicitly open one can be closed for it",
         then: Then::Reset,
         allows: |case| {
-            let both = case.before.is_none_or(|zones| {
+            let both = case.before.is_none_or(|[_, zones]| {
                 nr_active(zones) >= case.theirs.max_active && nr_open(zones) >= case.theirs.max_open
             });
-            let opens = matches!(case.op, Op::Write { .. } | Op::Append { .. }) || is(case, ZoneOp::Open);
             case.theirs.max_active != 0
                 && case.theirs.max_open != 0
                 && both
-                && opens
+                && opens(case)
                 && match case.what {
                     What::Result {
                         ours: Ok(_),
@@ -245,7 +292,7 @@ pub const TABLE: &[Known] = &[
                   null_check_open(); drivers/block/zloop.c, zloop_open_closed_or_empty_zone() does not",
         then: Then::Reset,
         allows: |case| {
-            let full = case.before.is_none_or(|zones| {
+            let full = case.before.is_none_or(|[_, zones]| {
                 nr_open(zones) + case.zones.len() as u32 > case.theirs.max_open
             });
             is(case, ZoneOp::Open)
@@ -256,7 +303,12 @@ pub const TABLE: &[Known] = &[
                         ours: Ok(_),
                         theirs,
                     } => *theirs == Err(Fail::Errno(Errno::EIO)),
-                    What::Zone { ours, theirs, .. } => {
+                    What::Zone {
+                        field: Field::Condition,
+                        ours,
+                        theirs,
+                        ..
+                    } => {
                         let opened = zone_in_range(case) && ours.cond == EXP_OPEN;
                         opened || (ours.cond, theirs.cond) == (CLOSED, IMP_OPEN)
                     }
@@ -279,6 +331,7 @@ pub const TABLE: &[Known] = &[
                 ..
             } => {
                 matches!(case.op, Op::Write { .. })
+                    && !case.done
                     && zone_in_range(case)
                     && (ours.cond, theirs.cond) == (EXP_OPEN, EMPTY)
                     && ours.wp == theirs.wp
@@ -294,7 +347,11 @@ pub const TABLE: &[Known] = &[
         then: Then::GoOn,
         allows: |case| match case.what {
             What::Result { ours, theirs } => {
-                limited(case)
+                let full = case.before.is_none_or(|[zones, _]| {
+                    nr_explicit(zones) + case.zones.len() as u32 > case.ours.max_open
+                });
+                case.ours.max_open != 0
+                    && full
                     && *ours == Err(Fail::Errno(Errno::ETOOMANYREFS))
                     && *theirs == Err(Fail::Errno(Errno::EIO))
             }
@@ -305,6 +362,19 @@ pub const TABLE: &[Known] = &[
 
 fn is(case: &Case, wanted: ZoneOp) -> bool {
     matches!(case.op, Op::Manage { op, .. } if *op == wanted)
+}
+
+/// Whether the step opens zones, explicitly or not.
+fn opens(case: &Case) -> bool {
+    matches!(case.op, Op::Write { .. } | Op::Append { .. }) || is(case, ZoneOp::Open)
+}
+
+/// Whether the step is one that changes zones.
+fn changes(case: &Case) -> bool {
+    matches!(
+        case.op,
+        Op::Write { .. } | Op::Append { .. } | Op::Manage { .. }
+    )
 }
 
 /// Both or the other have a limit of open or active zones.

@@ -31,8 +31,8 @@ pub struct Arena<'a> {
     pub ours: Contestant<'a>,
     pub theirs: Contestant<'a>,
     pub threads: u32,
-    /// Zone appends can be sent.
-    pub append: bool,
+    /// Zone appends can be sent, of so many bytes or more.
+    pub append: Option<u32>,
 }
 
 /// A difference that is not known, and the steps up to it.
@@ -200,12 +200,15 @@ impl Arena<'_> {
         let chances = if self.threads == 1 { 1 } else { 5 };
         let mut last = None;
         let mut again = |steps: &[Step]| {
-            (0..chances).any(|_| match self.script(pairs, steps) {
-                Err(seen) if seen.what.resembles(&failure.what) => {
-                    last = Some(seen.what);
-                    true
+            (0..chances).any(|_| {
+                pairs[0].blank();
+                match self.script(pairs, steps) {
+                    Err(seen) if seen.what.resembles(&failure.what) => {
+                        last = Some(seen.what);
+                        true
+                    }
+                    _ => false,
                 }
-                _ => false,
             })
         };
         if !again(&failure.steps) {

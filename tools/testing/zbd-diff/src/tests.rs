@@ -66,7 +66,7 @@ impl Match {
             ours: contestant(Kind::Zloop, self.ours),
             theirs: contestant(self.kind, self.theirs),
             threads: self.threads,
-            append: self.geo.conv == 0,
+            append: (self.geo.conv == 0).then_some(0),
         }
     }
 

@@ -48,6 +48,9 @@ pub struct Load {
     /// Operations of a thread in a round
     #[arg(long, default_value_t = 200)]
     pub ops: u32,
+    /// Bytes of the shortest append
+    #[arg(long, default_value_t = crate::SAFE_APPEND)]
+    pub append_min: u32,
     /// Stop after that many seconds
     #[arg(long)]
     pub time: Option<u64>,

@@ -23,6 +23,7 @@ fn load(mode: Mode, geo: Geometry, quirks: Quirks) -> bool {
         threads: 4,
         rounds: 12,
         ops: 120,
+        append_min: 0,
         time: None,
         histories: None,
     };

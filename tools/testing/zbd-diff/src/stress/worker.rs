@@ -213,6 +213,13 @@ impl<'a> Worker<'a> {
         (1 + self.rng.below(most) as u32) * block
     }
 
+    /// Sectors of an append, which must not be too short.
+    fn appendable(&self, len: u32) -> u32 {
+        let least = self.load.append_min / SECTOR as u32;
+        let block = (self.geo.block / SECTOR) as u32;
+        (len + least.saturating_sub(block)).min((MAX_IO as u64 / SECTOR) as u32)
+    }
+
     fn put(&mut self, zone: u32) {
         let len = self.length();
         let append = match self.load.mode {
@@ -221,7 +228,7 @@ impl<'a> Worker<'a> {
             Mode::Mixed | Mode::Emulated => self.rng.below(2) == 0,
         };
         if append {
-            return self.append(zone, len);
+            return self.append(zone, self.appendable(len));
         }
         let mut at = self.hint(zone).load(Ordering::Relaxed);
         if self.rng.below(12) == 0 {
@@ -288,7 +295,7 @@ impl<'a> Worker<'a> {
             }
             let wp = self.hint(zone).load(Ordering::Relaxed);
             match self.load.mode {
-                Mode::Appends => self.append(zone, block),
+                Mode::Appends => self.append(zone, self.appendable(block)),
                 _ if wp < capacity => {
                     self.write(zone, wp, block);
                 }
