@@ -73,6 +73,19 @@ impl Logs {
     }
 }
 
+/// The writes and appends that overlap a report and succeed.
+fn succeeding(history: &History, report: &Event) -> Vec<usize> {
+    if !matches!(report.call, Call::Report { .. }) {
+        return Vec::new();
+    }
+    let succeeds = |e: &Event| e.written().is_some() && e.overlaps(report);
+    let events = history.events.iter().enumerate();
+    events
+        .filter(|(_, e)| succeeds(e))
+        .map(|(i, _)| i)
+        .collect()
+}
+
 /// The rules for one history.
 pub struct Spec<'a> {
     history: &'a History,
@@ -80,6 +93,8 @@ pub struct Spec<'a> {
     disturbed: Vec<bool>,
     /// By event: a write through the plug overlaps it.
     written: Vec<bool>,
+    /// By report: the writes and appends that overlap it and succeed.
+    under_way: Vec<Vec<usize>>,
     /// There are regular writes and native appends.
     mixed: bool,
     pub logs: Logs,
@@ -101,9 +116,21 @@ impl<'a> Spec<'a> {
             history,
             disturbed: history.overlapped(disturbs),
             written: history.overlapped(writes),
+            under_way: history
+                .events
+                .iter()
+                .map(|e| succeeding(history, e))
+                .collect(),
             mixed,
             logs: Logs::default(),
         }
+    }
+
+    /// Whether a write that has not had its effect may have opened the zone for it already: a report shows a write
+    /// that is under way as it comes to it, first the condition and then the write pointer.
+    fn opened(&self, state: &State, report: usize) -> bool {
+        let has = |write: &usize| self.logs.iter(state.log).any(|i| i == *write);
+        state.open == Open::No && self.under_way[report].iter().any(|write| !has(write))
     }
 
     /// The state of a zone that is empty.
@@ -227,14 +254,20 @@ impl<'a> Spec<'a> {
                     (_, Open::No) => CLOSED,
                 };
                 // A zone may have been closed to make room for another.
-                let closed = self.history.max_open != 0 && (shown, *cond) == (IMP_OPEN, CLOSED);
+                let left = if state.wp == 0 { EMPTY } else { CLOSED };
+                let closed = self.history.max_open != 0 && (shown, *cond) == (IMP_OPEN, left);
                 if closed {
                     state.open = Open::No;
+                }
+                let opened = *cond == IMP_OPEN && self.opened(&state, index);
+                if opened && !state.full {
+                    state.open = Open::Implicitly;
                 }
                 if *settled && !self.mixed {
                     state.unsure = false;
                 }
-                let may = (shown == *cond || closed) && (state.full || *wp == state.wp);
+                let cond = shown == *cond || closed || (opened && !state.full);
+                let may = cond && (state.full || *wp == state.wp);
                 may.then_some(state)
             }
             _ => None,

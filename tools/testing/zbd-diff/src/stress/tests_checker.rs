@@ -45,6 +45,15 @@ fn good_histories_are_right() {
         "t0 1-6 append 8 #1 = at 0
          t1 2-3 report = EMPTY 0
          t1 4-5 report = IMP_OPEN 8",
+        // It opens the zone before it moves the write pointer.
+        "t0 1-8 append 8 #1 = at 0
+         t1 2-3 report = EMPTY 0
+         t1 4-5 report = IMP_OPEN 0
+         t1 6-7 report = IMP_OPEN 8
+         t1 9-10 close = ok
+         t0 11-16 append 8 #2 = at 8
+         t1 12-13 report = IMP_OPEN 8
+         t1 14-15 report = IMP_OPEN 16",
         // An open empty zone.
         "t0 1-2 open = ok
          t0 3-4 report = EXP_OPEN 0
@@ -106,6 +115,10 @@ fn good_histories_are_right() {
 fn bad_histories_are_not() {
     // Each with the number of the line that cannot be.
     let bad = [
+        // Nothing opens the zone; it is open for an append, and then it is not.
+        (3, "t0 1-2 append 8 #1 = at 0\nt0 3-4 close = ok\nt1 5-6 report = IMP_OPEN 8"),
+        (4, "t0 1-2 append 8 #1 = at 0\nt0 3-4 close = ok\nt0 5-8 append 32 #2 = refused\nt1 6-7 report = IMP_OPEN 8"),
+        (3, "t0 1-8 append 8 #1 = at 0\nt1 2-3 report = IMP_OPEN 0\nt1 4-5 report = EMPTY 0"),
         // Two appends at the same place.
         (1, "t0 1-4 append 8 #1 = at 0\nt1 2-3 append 8 #2 = at 0\nt0 5-6 report = IMP_OPEN 8"),
         // A gap.
