@@ -95,6 +95,11 @@ t_write_rules() {
 	# not a multiple of the logical block size
 	write z1+68k 512 = EINVAL
 	report z1 = IMP_OPEN +68k
+	# a refused write closes nothing
+	open z2 = ok
+	write z2+4k 4k = EIO
+	report z2 = EXP_OPEN +0
+	close z2 = ok
 	END
 }
 
