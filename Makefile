@@ -56,13 +56,13 @@ shell: $(module_to_test) ## a prompt in a VM of the test kernel, with the module
 ##@ Tests (results in build/results)
 
 .PHONY: check
-check: $(module_to_test) peer ## check-quick, the functional suite, and the suites in short form
-	@$(tools)/check quick functional qemu samples fs zbd bench-quick
+check: $(module_to_test) peer ## check-quick, functional suite both ways, suites in short form, bench-quick
+	@$(tools)/check quick functional functional-options qemu samples fs zbd bench-quick
 
 .PHONY: check-full
-check-full: $(module_to_test) peer ## the same with the suites in full, and the builds in the kernel's tree
+check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, fuzzing, deliberate bugs
 	@$(tools)/check-in-tree
-	@$(tools)/check quick functional qemu samples fs-full zbd-full crash
+	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full crash fuzz mutations
 
 .PHONY: check-debug check-uml
 check-debug: ## functional suite, KUnit, short zbd and fs on a kernel with KASAN, lockdep, kmemleak ...
