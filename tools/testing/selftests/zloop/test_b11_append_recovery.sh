@@ -26,7 +26,8 @@ recover() {
 	done
 	wait "$pid" || fail "$(< "$ZL_T/out")"
 	diag "$(< "$ZL_T/out") rounds=$rounds"
-	[ "$rounds" -ge 5 ] || fail "only $rounds times something failed"
+	# A slow machine takes seconds for one.
+	[ "$rounds" -ge 2 ] || fail "only $rounds times something failed"
 	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
 	diag "$line"
 	steps "$DEV" <<< "consistent all = ok"
