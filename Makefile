@@ -23,6 +23,7 @@ module_to_test = $(if $(MODULE),,module)
 export KERNEL MODULE V RUSTC ZLOOP_CACHE MIRROR INSTALL_MOD_PATH
 export BLKTESTS XFSTESTS
 export CUTS KILLS SEED CRASH RUNS
+export DIFF_TIME DIFF_OPS DIFF_ROUNDS DIFF_SEED
 
 ##@ The module
 
@@ -60,9 +61,9 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 	@$(tools)/check quick functional functional-options qemu samples fs zbd bench-quick
 
 .PHONY: check-full
-check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, fuzzing, deliberate bugs
+check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
 	@$(tools)/check-in-tree
-	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full crash fuzz mutations
+	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full diff crash fuzz mutations
 
 .PHONY: check-debug check-uml
 check-debug: ## functional suite, KUnit, short zbd and fs on a kernel with KASAN, lockdep, kmemleak ...
@@ -103,6 +104,10 @@ check-mutations: ## deliberate bugs, one by one: each has to be found by the tes
 	@$(tools)/check-mutations
 check-fuzz: ## coverage-guided fuzzing of the zone model; RUNS=1000000 SEED=1
 	@$(tools)/check-fuzz
+
+.PHONY: check-diff
+check-diff: $(module_to_test) ## null_blk and the C driver take the same random steps; DIFF_TIME=300 s a setup
+	@$(tools)/check-suites diff-long
 
 .PHONY: check-blktests check-xfstests
 check-blktests: $(module_to_test) ## blktests, from your check-out BLKTESTS=DIR

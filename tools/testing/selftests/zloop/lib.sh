@@ -17,6 +17,8 @@ ZL_SCRIPT=$(basename "$0" .sh)
 # Which driver is under test: "rust" (default) or "c". Only for what differs by design, never for a defect.
 ZLOOP_DRIVER=${ZLOOP_DRIVER:-rust}
 ZBDTOOL=${ZBDTOOL:-}
+# shellcheck disable=SC2034 # for the scripts
+ZBDDIFF=${ZBDDIFF:-zbd-diff}
 # Options for each device that a test adds, unless the test itself gives them: the whole suite with other defaults.
 ZLOOP_OPTIONS=${ZLOOP_OPTIONS:-}
 

@@ -13,6 +13,9 @@ NVMET_CFG=/sys/kernel/config/nvmet
 # shellcheck disable=SC2034 # for the scripts
 NVMET_SAFE_LEN=36864
 
+# For scripts that do not end at the first failure to say it in another way.
+nvmet_failed() { fail "$1"; }
+
 # nvmet_up DEVICE: sets NVME (block device of the namespace), NVMEG (its character device) and NVMET_NQN (for nvmet_down).
 nvmet_up() {
 	local nqn=zloop-test-$RANDOM ctrl i dir
@@ -23,18 +26,20 @@ nvmet_up() {
 	# shellcheck disable=SC2034 # for the scripts
 	NVMET_NQN=$nqn
 	dir=$NVMET_CFG/subsystems/$nqn
-	mkdir "$dir" || fail "cannot make an NVMe target subsystem"
+	mkdir "$dir" || { nvmet_failed "cannot make an NVMe target subsystem"; return 1; }
 	echo 1 > "$dir/attr_allow_any_host"
 	mkdir "$dir/namespaces/1"
 	printf %s "$1" > "$dir/namespaces/1/device_path"
-	echo 1 > "$dir/namespaces/1/enable" || fail "the NVMe target refuses $1"
+	echo 1 > "$dir/namespaces/1/enable" || { nvmet_failed "the NVMe target refuses $1"; return 1; }
 	if [ ! -d "$NVMET_CFG/ports/7" ]; then
 		mkdir "$NVMET_CFG/ports/7"
 		echo loop > "$NVMET_CFG/ports/7/addr_trtype"
 	fi
 	ln -s "$dir" "$NVMET_CFG/ports/7/subsystems/$nqn"
-	ctrl=$({ printf 'transport=loop,nqn=%s\n' "$nqn" >&5 && cat <&5; } 5<> /dev/nvme-fabrics) ||
-		fail "cannot connect to the NVMe target"
+	ctrl=$({ printf 'transport=loop,nqn=%s\n' "$nqn" >&5 && cat <&5; } 5<> /dev/nvme-fabrics) || {
+		nvmet_failed "cannot connect to the NVMe target"
+		return 1
+	}
 	ctrl=${ctrl#instance=}
 	ctrl=${ctrl%%,*}
 	for ((i = 0; i < 100; i++)); do
@@ -48,7 +53,8 @@ nvmet_up() {
 		done
 		sleep 0.1
 	done
-	fail "no zoned NVMe namespace appeared"
+	nvmet_failed "no zoned NVMe namespace appeared"
+	return 1
 }
 
 # nvmet_down NQN
