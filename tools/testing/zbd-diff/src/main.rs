@@ -25,6 +25,7 @@ mod target;
 mod tests;
 #[cfg(test)]
 mod tests_known;
+mod timed;
 mod what;
 
 use clap::{Args, Parser, Subcommand};
@@ -32,9 +33,11 @@ use run::{Arena, Contestant, Failure, Limits};
 use std::fs;
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use stress::load::{Load, Mode};
 use target::{Device, Name, Target};
+use timed::{Spent, Timed};
 
 #[derive(Parser)]
 #[command(about = "Compares a zoned block device with another one")]
@@ -126,18 +129,22 @@ struct StressArgs {
     load: Load,
 }
 
-fn contestant(name: &Name) -> io::Result<Contestant<'_>> {
+fn contestant<'a>(name: &'a Name, spent: &Arc<Spent>) -> io::Result<Contestant<'a>> {
     let geo = Device::open(name)?.geometry(name)?;
+    let spent = spent.clone();
     Ok(Contestant {
         kind: name.kind,
         geo,
-        open: Box::new(|| Ok(Box::new(Device::open(name)?) as Box<dyn Target + Send>)),
+        open: Box::new(move || {
+            let device = Box::new(Device::open(name)?);
+            Ok(Box::new(Timed::new(device, spent.clone())) as Box<dyn Target + Send>)
+        }),
     })
 }
 
-fn arena(devices: &Devices, threads: u32) -> io::Result<Arena<'_>> {
-    let ours = contestant(&devices.ours)?;
-    let theirs = contestant(&devices.theirs)?;
+fn arena<'a>(devices: &'a Devices, threads: u32, spent: &[Arc<Spent>; 2]) -> io::Result<Arena<'a>> {
+    let ours = contestant(&devices.ours, &spent[0])?;
+    let theirs = contestant(&devices.theirs, &spent[1])?;
     if ours.geo.shape() != theirs.geo.shape() {
         let text = format!("not alike: ours {:?}, theirs {:?}", ours.geo, theirs.geo);
         return Err(io::Error::other(text));
@@ -170,7 +177,8 @@ fn describe(failure: &Failure) {
 fn random(args: &RunArgs) -> io::Result<bool> {
     let seed = args.seed.unwrap_or_else(random_seed);
     println!("seed {seed}");
-    let arena = arena(&args.devices, args.threads)?;
+    let spent = <[Arc<Spent>; 2]>::default();
+    let arena = arena(&args.devices, args.threads, &spent)?;
     let limits = Limits {
         steps: args.ops,
         time: args.time.map(Duration::from_secs),
@@ -187,6 +195,7 @@ fn random(args: &RunArgs) -> io::Result<bool> {
         tally.steps as f64 / took,
         args.threads
     );
+    println!("seconds of ours: {}; of theirs: {}", spent[0], spent[1]);
     if let Some((case, failure)) = failed {
         describe(&failure);
         let text = script::text(
@@ -243,7 +252,7 @@ fn complete(arena: &Arena, tally: &tally::Tally, args: &RunArgs) -> bool {
 
 fn replay(args: &ReplayArgs) -> io::Result<bool> {
     let script = script::parse(&fs::read_to_string(&args.script)?).map_err(io::Error::other)?;
-    let arena = arena(&args.devices, script.threads)?;
+    let arena = arena(&args.devices, script.threads, &Default::default())?;
     let mut pairs = arena.pairs()?;
     for _ in 0..args.times {
         if let Err(failure) = arena.script(&mut pairs, &script.steps) {
@@ -258,7 +267,7 @@ fn replay(args: &ReplayArgs) -> io::Result<bool> {
 fn stress(args: &StressArgs) -> io::Result<bool> {
     let seed = args.seed.unwrap_or_else(random_seed);
     println!("seed {seed}");
-    let Contestant { geo, open, .. } = contestant(&args.device)?;
+    let Contestant { geo, open, .. } = contestant(&args.device, &Arc::default())?;
     println!("{} {geo:?}", args.device.kind.name());
     if args.load.mode != Mode::Writes && args.device.namespace.is_none() {
         return Err(io::Error::other("appends need a namespace"));
