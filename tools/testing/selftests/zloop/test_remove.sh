@@ -5,6 +5,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_hold.sh"
+. "$(dirname "$0")/lib_nvmet.sh"
 
 O=capacity_mb=32,zone_size_mb=4,conv_zones=1
 
@@ -71,10 +72,20 @@ add_while_open() {
 	expect_match "errno of the add" "E@(EXIST|BUSY)" "$REPLY"
 }
 
+# add_when_closed: the id and the directory are free.
+add_when_closed() {
+	local i
+	for ((i = 0; i < 50; i++)); do
+		ctl "add id=0,base_dir=$BDIR,$O"
+		[ "$REPLY" != ok ] || break
+		sleep 0.1
+	done
+	expect "add after the close" ok "$REPLY"
+}
+
 # A mere open descriptor does not refuse a remove. Its I/O fails afterwards, it can be closed, and then the id and
 # the directory are free.
 t_open_descriptor() {
-	local i
 	backing_tmpfs
 	add "$O"
 	steps "$DEV" <<< "write z1 64k = ok"
@@ -88,12 +99,22 @@ t_open_descriptor() {
 	expect "bytes read from the removed device" 0 "$(dd bs=4096 count=1 <&9 2> /dev/null | wc -c)"
 	add_while_open
 	exec 9>&-
-	for ((i = 0; i < 50; i++)); do
-		ctl "add id=0,base_dir=$BDIR,$O"
-		[ "$REPLY" != ok ] || break
-		sleep 0.1
-	done
-	expect "add after the close" ok "$REPLY"
+	add_when_closed
+}
+
+# Nor does the NVMe target, which opens its devices as everybody does; the id is free when it lets go (of the C driver
+# at once).
+t_nvme_target() {
+	local O=${O/conv_zones=1/conv_zones=0}
+	backing_tmpfs
+	add "$O"
+	nvmet_up "$DEV"
+	remove
+	[ ! -e /sys/block/zloop0 ] || fail "the disk still exists"
+	must_fail dd if="$NVME" of=/dev/null bs=4096 count=1 iflag=direct
+	[ "$ZLOOP_DRIVER" = c ] || ctl_expect EEXIST "add id=0,base_dir=$BDIR,$O"
+	nvmet_down "$NVMET_NQN"
+	add_when_closed
 }
 
 # What xfstests does: I/O, remove, umount of the backing file system, without a pause in between.
@@ -248,6 +269,7 @@ tap_run t_exclusive_open "refused while opened exclusively"
 tap_run t_device_mapper "refused while device-mapper uses the device"
 tap_run t_mounted_btrfs "refused while a file system on it is mounted"
 tap_run t_open_descriptor "not refused by an open descriptor; id and files are free when it is closed"
+tap_run t_nvme_target "not refused by the NVMe target either"
 tap_run t_umount_at_once_tmpfs "tmpfs below can be unmounted at once"
 tap_run t_umount_at_once_xfs "XFS below can be unmounted at once"
 tap_run t_id_free "the id is free at once"
