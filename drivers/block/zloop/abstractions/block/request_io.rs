@@ -254,7 +254,11 @@ unsafe fn put_io<T: Operations>(rq: *mut bindings::request) {
     // SAFETY: As above; the file is not used any more.
     drop(unsafe { (*pdu.file.get()).take() });
     // SAFETY: As above; the copied segments are not used any more.
-    drop(core::mem::take(unsafe { &mut *pdu.bvecs.get() }));
+    let bvecs = unsafe { &mut *pdu.bvecs.get() };
+    // Most requests have none. Dropping none is a call of the allocator, too.
+    if !bvecs.is_empty() {
+        drop(core::mem::take(bvecs));
+    }
     // SAFETY: As above.
     let result = unsafe { *pdu.result.get() };
 
