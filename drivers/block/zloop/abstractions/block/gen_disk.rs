@@ -62,9 +62,6 @@ pub(crate) struct NewDisk<T: Operations> {
     _driver: core::marker::PhantomData<T>,
 }
 
-// CAST: The number of a bit.
-const DISABLE_WBT: u32 = bindings::QUEUE_FLAG_DISABLE_WBT_DEF as u32;
-
 impl<T: Operations> NewDisk<T> {
     /// Allocates a disk of `capacity` sectors. May sleep.
     ///
@@ -123,7 +120,9 @@ impl<T: Operations> NewDisk<T> {
         unsafe { bindings::set_capacity(disk, capacity) };
         // The disk that holds the files throttles write-back; doing it twice only costs.
         // SAFETY: The disk is valid, and so is its queue.
-        unsafe { bindings::blk_queue_flag_set(DISABLE_WBT, (*disk).queue) };
+        unsafe {
+            bindings::blk_queue_flag_set(bindings::QUEUE_FLAG_DISABLE_WBT_DEF, (*disk).queue)
+        };
         Ok(this)
     }
 
