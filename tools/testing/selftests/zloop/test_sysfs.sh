@@ -9,7 +9,7 @@ attr() { expect "$2" "$3" "$(sysfs "$1" "$2")"; }
 
 t_limits() {
 	backing_tmpfs
-	add capacity_mb=35,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2,max_open_zones=3,queue_depth=17
+	add capacity_mb=35,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2,max_open_zones=3,queue_depth=17,fua=1
 	attr 0 queue/zoned host-managed
 	attr 0 queue/chunk_sectors 8192
 	attr 0 queue/nr_zones 8
@@ -19,7 +19,7 @@ t_limits() {
 	attr 0 queue/max_open_zones 3
 	attr 0 queue/max_active_zones 0
 	attr 0 queue/write_cache "write back"
-	attr 0 queue/fua 0
+	attr 0 queue/fua 1
 	attr 0 queue/discard_max_bytes 0
 	attr 0 queue/logical_block_size 4096
 	attr 0 queue/physical_block_size 4096
