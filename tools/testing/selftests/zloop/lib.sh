@@ -192,7 +192,8 @@ zl_teardown() {
 			;;
 		loop) losetup -d "$arg" 2> /dev/null ;;
 		dm)
-			[ -e "/dev/mapper/$arg" ] || continue
+			# A removal that was late leaves the node behind.
+			dmsetup info "$arg" > /dev/null 2>&1 || { rm -f "/dev/mapper/$arg"; continue; }
 			dmsetup --noudevsync remove --retry "$arg" || { diag "left over: dm $arg"; dmsetup remove -f "$arg"; status=1; }
 			;;
 		pid) kill "$arg" 2> /dev/null ;;
