@@ -292,46 +292,21 @@ impl Zone {
     /// Closes the file if nothing has used it since this was last called and nothing needs it.
     /// Returns whether it did. Sleeps.
     pub(crate) fn close_file_if_unused(&self) -> bool {
-        let unused = {
-            let mut state = self.state.lock();
-
-            let used = core::mem::take(&mut state.used);
-
-            !used && state.can_close_file()
-        };
-
-        if !unused || !self.turn.try_take() {
+        if !self.turn.try_take() {
             return false;
         }
         // Nobody writes to the zone now. Who reads has a reference of his own.
-        let (file, written) = {
-            let mut state = self.state.lock();
+        let unused = self.state.lock().take_unused_file();
+        let closes = unused.is_some();
 
-            if state.used || !state.can_close_file() {
-                (ZoneFile::Closed, false)
-            } else {
-                let written = state
-                    .sequential()
-                    .is_ok_and(|seq| core::mem::take(&mut seq.written));
-
-                (
-                    core::mem::replace(&mut state.file, ZoneFile::Closed),
-                    written,
-                )
+        if let Some((file, written)) = unused {
+            if written {
+                // As in `update_times()`.
+                let _ = file.update_times();
             }
-        };
-        let ZoneFile::Open(file) = file else {
-            crate::commands::leave(self);
-            return false;
-        };
-
-        if written {
-            // As in `update_times()`.
-            let _ = file.update_times();
         }
-        drop(file);
         crate::commands::leave(self);
-        true
+        closes
     }
 
     /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
@@ -355,14 +330,13 @@ impl Zone {
             Some(file) => file,
             None if may_wait => {
                 drop(state);
-                let file = self.file(device);
-
-                if file.is_err() {
+                let file = self.file(device).inspect_err(|_| {
                     // The next one finds the zone as it is now.
                     let _ = self.recover(device);
-                }
+                })?;
+
                 state = self.state.lock();
-                file?
+                file
             }
             None => return Ok(Admission::NeedsToWait),
         };
@@ -703,14 +677,27 @@ impl Zone {
 }
 
 impl State {
-    /// Whether the file is open and nothing is lost by closing it: what was not flushed yet may
-    /// meet an error that only an open file is sure to hear of.
-    fn can_close_file(&mut self) -> bool {
-        matches!(self.file, ZoneFile::Open(_))
-            && !self.dirty
-            && self
-                .sequential()
-                .is_ok_and(|seq| seq.health == Health::Good)
+    /// Takes the file out if it is open, has not been used since this was last called, and nothing
+    /// is lost by closing it: what was not flushed yet may meet an error that only an open file is
+    /// sure to hear of. Says as well whether it was written to since its times were set.
+    fn take_unused_file(&mut self) -> Option<(BackingFile, bool)> {
+        let used = core::mem::take(&mut self.used);
+
+        if used || self.dirty || !matches!(self.file, ZoneFile::Open(_)) {
+            return None;
+        }
+        let seq = self.sequential().ok()?;
+
+        if seq.health != Health::Good {
+            return None;
+        }
+        let written = core::mem::take(&mut seq.written);
+
+        match core::mem::replace(&mut self.file, ZoneFile::Closed) {
+            ZoneFile::Open(file) => Some((file, written)),
+            // Was seen to be open above.
+            ZoneFile::Closed | ZoneFile::Gone => None,
+        }
     }
 
     fn mark_dirty(&mut self, device: &Device, no: ZoneNo) {
