@@ -17,6 +17,8 @@
 
 #![forbid(unsafe_code)]
 
+mod file;
+
 use crate::{
     abstractions::{
         block::turnstile::Turnstile,
@@ -32,11 +34,7 @@ use crate::{
             Refused, //
         },
         open_set::Openness,
-        preallocation::{
-            self,
-            Preallocation,
-            Step, //
-        },
+        preallocation::Preallocation,
         write_pointer::WritePointer,
         Sector,
         ZoneNo, //
@@ -143,16 +141,6 @@ pub(crate) enum ReadFrom {
 }
 
 impl State {
-    /// The file, if it is open.
-    fn open_file(&mut self) -> Result<Option<BackingFile>, Refusal> {
-        self.used = true;
-        match &self.file {
-            ZoneFile::Closed => Ok(None),
-            ZoneFile::Open(file) => Ok(Some(file.clone())),
-            ZoneFile::Gone => Err(Refusal::Removed),
-        }
-    }
-
     fn sequential(&mut self) -> Result<&mut Sequential, Refusal> {
         match &mut self.kind {
             Kind::Conventional => Err(Refusal::Conventional),
@@ -255,60 +243,6 @@ impl Zone {
         }
     }
 
-    /// The file, if it is open, for I/O that the write pointer has no say in.
-    pub(crate) fn open_file(&self) -> Result<Option<BackingFile>, Refusal> {
-        self.state.lock().open_file()
-    }
-
-    /// The file, for I/O that the write pointer has no say in. Opens it if it is not; sleeps.
-    pub(crate) fn file(&self, device: &Device) -> Result<BackingFile, Refusal> {
-        if let Some(file) = self.open_file()? {
-            return Ok(file);
-        }
-
-        let file = device.files.open(device, self.no)?;
-        let mut state = self.state.lock();
-
-        // Another task may have been faster, and the device may have been removed.
-        if let Some(other) = state.open_file()? {
-            return Ok(other);
-        }
-        if let Ok(seq) = state.sequential() {
-            let expected = seq.wp.offset() << SECTOR_SHIFT;
-            let size = file.size();
-
-            // Nobody writes to a zone whose file is closed.
-            if seq.health == Health::Good && size != expected {
-                seq.health = Health::InDoubt;
-                return Err(Refusal::Changed { size, expected });
-            }
-        }
-        state.file = ZoneFile::Open(file.clone());
-        drop(state);
-        device.files.opened(device);
-        Ok(file)
-    }
-
-    /// Closes the file if nothing has used it since this was last called and nothing needs it.
-    /// Returns whether it did. Sleeps.
-    pub(crate) fn close_file_if_unused(&self) -> bool {
-        if !self.turn.try_take() {
-            return false;
-        }
-        // Nobody writes to the zone now. Who reads has a reference of his own.
-        let unused = self.state.lock().take_unused_file();
-        let closes = unused.is_some();
-
-        if let Some((file, written)) = unused {
-            if written {
-                // As in `update_times()`.
-                let _ = file.update_times();
-            }
-        }
-        crate::commands::leave(self);
-        closes
-    }
-
     /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
     /// write pointer for an append (`None`). Opens the zone implicitly. Needs the turn. Sleeps only
     /// if it `may_wait`.
@@ -365,70 +299,6 @@ impl Zone {
             self.allocate_ahead(device, &file, step);
         }
         Ok(Admission::Granted { file, start })
-    }
-
-    /// Allocates blocks ahead of the write pointer, as far as there are plenty of them. Failing to
-    /// is no error: the write that follows allocates its own. Needs the turn; sleeps.
-    fn allocate_ahead(&self, device: &Device, file: &BackingFile, step: Step) {
-        let Ok(space) = file.space() else {
-            return;
-        };
-        let allocate = || {
-            let bytes = |sectors| sectors << SECTOR_SHIFT;
-
-            preallocation::has_room(space.available, space.total)
-                && file
-                    .allocate(bytes(step.start), bytes(step.end - step.start))
-                    .is_ok()
-        };
-
-        if allocate() {
-            if let Ok(seq) = self.state.lock().sequential() {
-                seq.ahead.extend(step);
-            }
-            device.note_ahead();
-            device.counters.preallocated.count();
-        }
-    }
-
-    /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
-    ///
-    /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.
-    pub(crate) fn release_ahead(&self, device: &Device) -> bool {
-        let wp = {
-            let mut state = self.state.lock();
-            let Ok(seq) = state.sequential() else {
-                return false;
-            };
-            let ahead = core::mem::take(&mut seq.ahead);
-
-            if seq.health != Health::Good || !ahead.is_ahead_of(seq.wp.offset()) {
-                return false;
-            }
-            seq.wp.offset()
-        };
-
-        self.file(device)
-            .is_ok_and(|file| file.truncate(wp << SECTOR_SHIFT).is_ok())
-    }
-
-    /// Has the times of the file show that it was written to. After the last I/O; sleeps.
-    pub(crate) fn update_times(&self) {
-        let file = {
-            let mut state = self.state.lock();
-            let written = match state.sequential() {
-                Ok(seq) => core::mem::take(&mut seq.written),
-                Err(_) => true,
-            };
-
-            match state.open_file() {
-                Ok(Some(file)) if written => file,
-                _ => return,
-            }
-        };
-
-        // A file system that refuses has its reasons; the data is not concerned.
-        let _ = file.update_times();
     }
 
     /// Moves the write pointer over `len` sectors at `start` that were written, as admitted. Needs
@@ -666,40 +536,9 @@ impl Zone {
         (seq.cache.flushed != seq.wp.offset() || seq.health == Health::InDoubt)
             .then_some(seq.cache.flushed)
     }
-
-    /// Lets go of the file for good. No I/O may be in flight or come.
-    pub(crate) fn forget_file(&self) {
-        let file = core::mem::replace(&mut self.state.lock().file, ZoneFile::Gone);
-
-        // Closes it, which is better done without the lock.
-        drop(file);
-    }
 }
 
 impl State {
-    /// Takes the file out if it is open, has not been used since this was last called, and nothing
-    /// is lost by closing it: what was not flushed yet may meet an error that only an open file is
-    /// sure to hear of. Says as well whether it was written to since its times were set.
-    fn take_unused_file(&mut self) -> Option<(BackingFile, bool)> {
-        let used = core::mem::take(&mut self.used);
-
-        if used || self.dirty || !matches!(self.file, ZoneFile::Open(_)) {
-            return None;
-        }
-        let seq = self.sequential().ok()?;
-
-        if seq.health != Health::Good {
-            return None;
-        }
-        let written = core::mem::take(&mut seq.written);
-
-        match core::mem::replace(&mut self.file, ZoneFile::Closed) {
-            ZoneFile::Open(file) => Some((file, written)),
-            // Was seen to be open above.
-            ZoneFile::Closed | ZoneFile::Gone => None,
-        }
-    }
-
     fn mark_dirty(&mut self, device: &Device, no: ZoneNo) {
         if !self.dirty {
             self.dirty = true;
