@@ -270,6 +270,7 @@ fn finish_removal(id: u32, disk: Disk<Driver>, claim: Claim) {
 #[kunit_tests(zloop_registry)]
 mod tests {
     use super::*;
+    use crate::abstractions::task::InitFs;
 
     /// Ids that nobody uses.
     const FREE: u32 = MAX_ID - 2;
@@ -346,6 +347,7 @@ mod tests {
 
     #[test]
     fn directory_belongs_to_one_device() -> Result {
+        let _fs = InitFs::enter();
         let open = |path| Arc::new(Directory::open(path)?, GFP_KERNEL).map_err(Error::from);
         let first = Reservation::new(Some(FREE))?;
         let second = Reservation::new(Some(FREE + 1))?;

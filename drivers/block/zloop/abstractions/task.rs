@@ -91,6 +91,55 @@ impl Drop for NoIo {
     }
 }
 
+/// A scope in which the calling kernel thread has the root and working directory of the first
+/// process of user space, as `scoped_with_init_fs()`.
+///
+/// For tests: KUnit runs them in kernel threads, whose root is an empty file system.
+///
+/// # Invariants
+///
+/// `own` is what the task that made the scope had.
+#[cfg(CONFIG_KUNIT = "y")]
+#[must_use = "the scope ends when the value is dropped"]
+pub(crate) struct InitFs {
+    own: *mut bindings::fs_struct,
+    /// It is that of the task that made the scope.
+    _not_send: NotThreadSafe,
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
+impl InitFs {
+    /// Enters the scope. Kernel threads only.
+    pub(crate) fn enter() -> Self {
+        extern "C" {
+            static userspace_init_fs: *mut bindings::fs_struct;
+        }
+        let task = Task::current_raw();
+
+        // INVARIANT: Read from the current task.
+        let scope = Self {
+            // SAFETY: The current task is valid, and only it changes this field.
+            own: unsafe { (*task).fs },
+            _not_send: NotThreadSafe,
+        };
+
+        // SAFETY: The variable does not change once there is user space, and its target stays.
+        let init = unsafe { userspace_init_fs };
+        // SAFETY: As above; path walks of a kernel thread may use the first process's root.
+        unsafe { (*task).fs = init };
+        scope
+    }
+}
+
+#[cfg(CONFIG_KUNIT = "y")]
+impl Drop for InitFs {
+    fn drop(&mut self) {
+        // SAFETY: Called by the task that entered the scope, as the type is not `Send`; by the type
+        // invariant the value was there before.
+        unsafe { (*Task::current_raw()).fs = self.own };
+    }
+}
+
 #[kunit_tests(zloop_task)]
 mod tests {
     use super::*;

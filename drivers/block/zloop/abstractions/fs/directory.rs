@@ -261,6 +261,7 @@ mod tests {
         },
         *,
     };
+    use crate::abstractions::task::InitFs;
 
     const PATH: &CStr = c"/tmp/zloop-kunit";
 
@@ -270,12 +271,14 @@ mod tests {
     };
 
     /// A directory for a test, which leaves it empty.
-    struct Scratch(Directory);
+    struct Scratch(Directory, #[allow(dead_code)] InitFs);
 
     impl Scratch {
         fn new() -> Result<Self> {
+            let fs = InitFs::enter();
+
             Directory::create(PATH, 0o700)?;
-            Ok(Self(Directory::open(PATH)?))
+            Ok(Self(Directory::open(PATH)?, fs))
         }
     }
 
@@ -306,6 +309,8 @@ mod tests {
 
     #[test]
     fn directory_is_made_once_and_removed_once() -> Result {
+        let _fs = InitFs::enter();
+
         Directory::create(PATH, 0o700)?;
         assert_eq!(Directory::create(PATH, 0o700), Err(EEXIST));
         Directory::remove(PATH)?;
@@ -388,6 +393,7 @@ mod tests {
 
     #[test]
     fn same_directory_by_other_paths() -> Result {
+        let _fs = InitFs::enter();
         let root = Directory::open(c"/")?;
 
         assert!(root.is_same(&Directory::open(c"/proc/..")?));
