@@ -124,7 +124,37 @@ impl Writer<'_> {
                 self.shared.writes.fetch_add(1, Ordering::Relaxed);
             }
             Ok(_) => self.shared.error("write:short"),
-            Err(e) => self.note("write", e),
+            Err(e) => {
+                self.note("write", e);
+                self.learn(zone, e, len as u64);
+            }
+        }
+    }
+
+    /// What became of an operation that timed out: it was done, a write of `len` bytes as a whole,
+    /// or it was not.
+    fn learn(&self, zone: &mut Own, err: Errno, len: u64) {
+        const FULL: u8 = 14;
+
+        if err != Errno::ETIMEDOUT {
+            return;
+        }
+        match zones::report(&self.file, self.start(zone) / SECTOR, 1, false).as_deref() {
+            Ok([now]) => {
+                zone.full = now.cond == FULL;
+                if zone.full {
+                    // Of a finished zone the rest is zeros.
+                    zone.wp += if zone.wp + len == zone.cap { len } else { 0 };
+                    return;
+                }
+                let wp = (now.wp - now.start) * SECTOR;
+                if wp != 0 && wp != zone.wp && wp != zone.wp + len {
+                    self.shared.error("write:torn");
+                }
+                zone.wp = wp;
+            }
+            Ok(_) => self.shared.error("report:zones-missing"),
+            Err(e) => self.shared.error(&format!("report:{e:?}")),
         }
     }
 
@@ -157,7 +187,10 @@ impl Writer<'_> {
                 zone.full = false;
                 zone.seed = self.rng.next();
             }
-            Err(e) => self.note("reset", e),
+            Err(e) => {
+                self.note("reset", e);
+                self.learn(zone, e, 0);
+            }
         }
     }
 
@@ -184,7 +217,10 @@ impl Writer<'_> {
                 }
                 8 if self.args.manage => match self.manage(zone, ZoneOp::Finish) {
                     Ok(()) => zone.full = true,
-                    Err(e) => self.note("finish", e),
+                    Err(e) => {
+                        self.note("finish", e);
+                        self.learn(zone, e, 0);
+                    }
                 },
                 9..=11 if self.args.manage => self.reset(zone),
                 12..=25 => self.check(zone),
