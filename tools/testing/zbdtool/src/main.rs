@@ -7,6 +7,7 @@
 
 mod append;
 mod control;
+mod faults;
 mod fuzz;
 mod fuzz_device;
 mod fuzz_files;
@@ -128,6 +129,9 @@ enum Command {
         /// Command that removes it
         remove: String,
     },
+    /// Allocation failures at each place of an operation in turn
+    #[command(subcommand)]
+    Faults(faults::Command),
     /// Power cuts: load, replay, judgement
     #[command(subcommand)]
     Power(Box<power::Command>),
@@ -197,6 +201,7 @@ fn run(cli: Cli) -> io::Result<bool> {
             add,
             remove,
         } => uevent::run(&dev, &add, &remove, count),
+        Command::Faults(command) => faults::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Hold {
             dev,

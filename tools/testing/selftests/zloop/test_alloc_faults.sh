@@ -1,0 +1,149 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# Allocations that fail, each in turn, in add, remove and all I/O: the state is the one before or the one after, the
+# operation works when it is tried again, and nothing is lost or leaked. Needs a kernel with fault injection.
+
+. "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_nvmet.sh"
+
+FAST=submit_inline=1,prealloc_kb=1024,fua=1
+LONG=submit_inline=0,fua=0
+# Each case chooses them.
+ZLOOP_OPTIONS=
+# Of add, which has about 900 places, every n-th one only; 1 is all of them, and takes long.
+STRIDE=${ZLOOP_FAULT_STRIDE:-23}
+
+need_faults() {
+	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug 2> /dev/null
+	[[ -d /sys/kernel/debug/failslab && -d /sys/kernel/debug/fail_page_alloc ]] ||
+		skip "the kernel has no CONFIG_FAILSLAB and CONFIG_FAIL_PAGE_ALLOC"
+	[ -n "${ZLOOP_ALLOC_FAULTS:-}" ] || skip "takes long: make check-faults"
+}
+
+# What is allocated in work items for an append can be done without, and so for a FLUSH: one file is synced after the other.
+MAY_ALL_SUCCEED=
+
+# walk ARGUMENT...: of zbdtool faults. Fails unless faults came and some of them were noticed.
+walk() {
+	local out line injected=0 failed=0
+	out=$("$ZBDTOOL" faults "$@") || fail "$out"
+	diag "$out"
+	while read -r line; do
+		[[ $line =~ injected=([0-9]+)\ failed=([0-9]+) ]] || continue
+		injected=$((injected + BASH_REMATCH[1]))
+		failed=$((failed + BASH_REMATCH[2]))
+	done <<< "$out"
+	[[ $injected != 0 && $failed$MAY_ALL_SUCCEED != 0 ]] || fail "$injected faults, $failed failures: nothing was tested"
+}
+
+# What kmemleak finds that was not there when the case began.
+leaks_before() { echo scan > /sys/kernel/debug/kmemleak && echo clear > /sys/kernel/debug/kmemleak; } 2> /dev/null
+no_leaks() {
+	local report
+	{ echo scan > /sys/kernel/debug/kmemleak; } 2> /dev/null || { diag "no kmemleak"; return; }
+	# Only what is 5 s old is reported.
+	sleep 6
+	echo scan > /sys/kernel/debug/kmemleak
+	report=$(head -n 60 /sys/kernel/debug/kmemleak)
+	[ -z "$report" ] || fail "leaked: $report"
+}
+
+ADD=capacity_mb=12,zone_size_mb=4,conv_zones=1
+
+# control_walk TYPE ARGUMENT...: the backing file system can be unmounted afterwards.
+control_walk() {
+	need_faults
+	backing "$1"
+	leaks_before
+	walk "$2" "$BDIR" "$ADD" "${@:3}"
+	must umount "$BDIR"
+	no_leaks
+}
+
+t_add_tmpfs() { control_walk tmpfs add --stride "$STRIDE"; }
+t_add_xfs() { control_walk xfs add --stride "$STRIDE"; }
+t_add_again() { control_walk xfs add --again --stride "$STRIDE"; }
+t_remove() { control_walk xfs remove; }
+
+# first_use_walk PLACE: a zone's file is opened by the first read, in a work item.
+first_use_walk() {
+	need_faults
+	backing tmpfs
+	add "$ADD"
+	steps "$DEV" <<< "write z1 64k = ok"
+	remove
+	leaks_before
+	walk first-use "$BDIR" "$ADD" --place "$1"
+	must umount "$BDIR"
+	no_leaks
+}
+
+t_first_use() { first_use_walk workers-slab; }
+
+# io_walk TYPE OPTIONS ARGUMENT...
+io_walk() {
+	need_faults
+	if [ "$1" = null_blk ]; then backing_null_blk; else backing "$1"; fi
+	add "capacity_mb=24,zone_size_mb=4,conv_zones=1${2:+,$2}"
+	leaks_before
+	walk io "$DEV" "${@:3}"
+	remove
+	must umount "$BDIR"
+	no_leaks
+}
+
+# XFS on memory that is there already: what the disk itself allocates is not to fail.
+backing_null_blk() {
+	local dir=/sys/kernel/config/nullb/zloop-test
+	modprobe -q null_blk nr_devices=0
+	mkdir "$dir" 2> /dev/null || skip "no null_blk"
+	undo nullb zloop-test
+	echo 300 > "$dir/size"
+	echo 1 > "$dir/memory_backed"
+	echo 1 > "$dir/power"
+	NULLB=/dev/nullb$(< "$dir/index")
+	[ -b "$NULLB" ] || NULLB=/dev/zloop-test
+	must dd if=/dev/zero of="$NULLB" bs=1M oflag=direct count=300 status=none
+	make_fs xfs "$NULLB"
+	mount_backing "$NULLB"
+}
+
+t_io_tmpfs() { io_walk tmpfs "$FAST"; }
+t_io_xfs() { io_walk null_blk "$FAST"; }
+t_io_buffered() { io_walk null_blk buffered_io,submit_inline=1; }
+t_workers_tmpfs() { MAY_ALL_SUCCEED=1 io_walk tmpfs "$LONG" --place workers-slab; }
+t_workers_pages_tmpfs() { io_walk tmpfs "$LONG" --place workers-pages; }
+# XFS allocates much in its workers, and nothing small.
+t_workers_xfs() { io_walk null_blk "$LONG,prealloc_kb=1024" --place workers-slab --grain 512; }
+t_workers_pages_xfs() { io_walk null_blk "$LONG,prealloc_kb=1024" --place workers-pages; }
+
+# Native appends, which come to the device in a worker of the NVMe target.
+appends() {
+	need_faults
+	backing_tmpfs
+	add "capacity_mb=24,zone_size_mb=4,conv_zones=0${1:+,$1}"
+	nvmet_up "$DEV"
+	MAY_ALL_SUCCEED=1 walk io "$DEV" --ops append --nvme "$NVME" --len "$NVMET_SAFE_LEN" --place workers-slab
+	walk io "$DEV" --ops append --nvme "$NVME" --len "$NVMET_SAFE_LEN" --place workers-pages
+	nvmet_down "$NVMET_NQN"
+}
+
+t_append() { appends ""; }
+t_append_ordered() { appends ordered_zone_append; }
+
+tap_run t_add_tmpfs "add, on tmpfs"
+tap_run t_add_xfs "add, on XFS"
+tap_run t_add_again "add of a device that exists"
+tap_run t_remove "remove"
+tap_run t_first_use "the first read of a zone"
+tap_run t_io_tmpfs "I/O in the submitter's task, tmpfs"
+tap_run t_io_xfs "I/O in the submitter's task, XFS"
+tap_run t_io_buffered "I/O in the submitter's task, XFS, buffered_io"
+tap_run t_workers_tmpfs "I/O in work items, slab objects, tmpfs"
+tap_run t_workers_pages_tmpfs "I/O in work items, pages, tmpfs"
+tap_run t_workers_xfs "I/O in work items, slab objects, XFS"
+tap_run t_workers_pages_xfs "I/O in work items, pages, XFS"
+tap_run t_append "native appends"
+tap_run t_append_ordered "native appends, ordered"
+tap_end
