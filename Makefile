@@ -64,11 +64,13 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
 	@$(tools)/check-in-tree
 	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full diff crash fuzz mutations
+	@$(tools)/check-debug faults
 
-.PHONY: check-debug check-uml
+.PHONY: check-debug check-uml check-faults
 check-debug: ## functional suite, KUnit, short zbd and fs on a kernel with KASAN, lockdep, kmemleak ...
 check-uml: ## the same checkers in User Mode Linux: KUnit, functional suite, fs
-check-debug check-uml: check-%:
+check-faults: ## failing memory and disks, signals, races; ZLOOP_FAULT_STRIDE=1 for every allocation of add
+check-debug check-uml check-faults: check-%:
 	@$(tools)/check-debug $*
 
 .PHONY: check-quick
