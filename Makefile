@@ -22,7 +22,7 @@ module_to_test = $(if $(MODULE),,module)
 
 export KERNEL MODULE V RUSTC ZLOOP_CACHE MIRROR INSTALL_MOD_PATH
 export BLKTESTS XFSTESTS
-export CUTS KILLS SEED CRASH RUNS
+export CUTS KILLS SEED CRASH RUNS KERNELS KERNEL_TESTS
 export DIFF_TIME DIFF_OPS DIFF_ROUNDS DIFF_SEED
 
 ##@ The module
@@ -63,8 +63,7 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 .PHONY: check-full
 check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
 	@$(tools)/check-in-tree
-	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full diff crash fuzz mutations
-	@$(tools)/check-debug faults
+	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full diff crash fuzz mutations faults kernels
 
 .PHONY: check-debug check-uml check-faults
 check-debug: ## functional suite, KUnit, short zbd and fs on a kernel with KASAN, lockdep, kmemleak ...
@@ -101,9 +100,11 @@ check-zbd: $(module_to_test) ## fio's t/zbd tests, in two geometries
 check-crash: $(module_to_test) ## power cuts; CUTS=2000 KILLS=20 SEED=7 for more and others
 	@$(tools)/check-crash
 
-.PHONY: check-mutations check-fuzz
+.PHONY: check-mutations check-fuzz check-kernels
 check-mutations: ## deliberate bugs, one by one: each has to be found by the tests
 	@$(tools)/check-mutations
+check-kernels: ## builds for the supported kernels, and tests on each; KERNELS="newest 7.2"
+	@$(tools)/check-kernels
 check-fuzz: ## coverage-guided fuzzing of the zone model; RUNS=1000000 SEED=1
 	@$(tools)/check-fuzz
 

@@ -22,11 +22,11 @@ umask 022
 	SRC=$TOP/drivers/block/zloop
 	CACHE=$(realpath -m -- "${ZLOOP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/zloop}")
 	JOBS=${JOBS:-$(nproc)}
-	# Results of the debug kernels have a name of their own, and their tests take
-	# several times as long.
+	# Results of other kernels have a name of their own; the tests of the debug
+	# kernels take several times as long.
+	FLAVOUR=${KERNEL:+-$KERNEL} SLOWNESS=1
 	case ${KERNEL:-} in
-	debug | uml) FLAVOUR=-$KERNEL SLOWNESS=4 ;;
-	*) FLAVOUR='' SLOWNESS=1 ;;
+	debug | uml) SLOWNESS=4 ;;
 	esac
 }
 
@@ -114,7 +114,8 @@ remove_tree() {
 
 # build_zbdtool: the helper program of the tests, build/cargo/zbdtool/release/zbdtool.
 build_zbdtool() {
-	step "build zbdtool" "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
+	# With the usual compilers, whichever the kernel has.
+	step "build zbdtool" env -u KERNEL "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
 		cargo build --release --locked --manifest-path "$TOP/tools/testing/zbdtool/Cargo.toml"
 }
 
