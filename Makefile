@@ -103,7 +103,7 @@ check-crash: $(module_to_test) ## power cuts; CUTS=2000 KILLS=20 SEED=7 for more
 .PHONY: check-mutations check-fuzz check-kernels
 check-mutations: ## deliberate bugs, one by one: each has to be found by the tests
 	@$(tools)/check-mutations
-check-kernels: ## builds for the supported kernels, and tests on each; KERNELS="newest 7.2"
+check-kernels: ## builds for the supported kernels, and tests on each; KERNELS="newest 7.2 forky arm64"
 	@$(tools)/check-kernels
 check-fuzz: ## coverage-guided fuzzing of the zone model; RUNS=1000000 SEED=1
 	@$(tools)/check-fuzz
@@ -157,5 +157,5 @@ help: ## this list
 	@awk 'BEGIN { FS = ":.*?## " } \
 		/^##@/ { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z_-]+:.*## / { printf "  %-18s %s\n", $$1, $$2 }' Makefile
-	@printf '\nVariables: KERNEL=7.2 another kernel of Debian backports; MODULE=build/peer/zloop.ko\n'
+	@printf '\nVariables: KERNEL=7.2 another kernel of Debian (forky, arm64: see tools/kernel); MODULE=build/peer/zloop.ko\n'
 	@printf 'the module to test; V=1 show commands; ZLOOP_CACHE=DIR the cache (~/.cache/zloop).\n'

@@ -25,9 +25,15 @@ umask 022
 	# Results of other kernels have a name of their own; the tests of the debug
 	# kernels take several times as long.
 	FLAVOUR=${KERNEL:+-$KERNEL} SLOWNESS=1
+	DEB_ARCH=amd64 RUST_TARGET=
 	case ${KERNEL:-} in
 	debug | uml) SLOWNESS=4 ;;
+	# A kernel of another release needs that release's compilers.
+	forky | sid) ROOT_SUITE=$KERNEL ;;
+	# Cross-built, and emulated.
+	arm64) DEB_ARCH=arm64 RUST_TARGET=aarch64-unknown-linux-gnu SLOWNESS=4 ;;
 	esac
+	ZBDTOOL=build/cargo/zbdtool${RUST_TARGET:+/$RUST_TARGET}/release/zbdtool
 }
 
 say() { printf '%s\n' "  $*" >&2; }
@@ -112,11 +118,16 @@ remove_tree() {
 	in_userns rm -rf --one-file-system -- "$1"
 }
 
-# build_zbdtool: the helper program of the tests, build/cargo/zbdtool/release/zbdtool.
+# build_zbdtool: the helper program of the tests, $ZBDTOOL in the top directory.
 build_zbdtool() {
 	# With the usual compilers, whichever the kernel has.
-	step "build zbdtool" env -u KERNEL "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
-		cargo build --release --locked --manifest-path "$TOP/tools/testing/zbdtool/Cargo.toml"
+	local env=(env -u KERNEL) cargo=(cargo build --release --locked)
+	if [[ $DEB_ARCH == arm64 ]]; then
+		env=(env CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc)
+		cargo+=(--target "$RUST_TARGET")
+	fi
+	step "build zbdtool" "${env[@]}" "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
+		"${cargo[@]}" --manifest-path "$TOP/tools/testing/zbdtool/Cargo.toml"
 }
 
 # link_tree FROM TO: a copy that shares its files where it can. Tools that write
