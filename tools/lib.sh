@@ -118,18 +118,6 @@ remove_tree() {
 	in_userns rm -rf --one-file-system -- "$1"
 }
 
-# build_zbdtool: the helper program of the tests, $ZBDTOOL in the top directory.
-build_zbdtool() {
-	# With the usual compilers, whichever the kernel has.
-	local env=(env -u KERNEL) cargo=(cargo build --release --locked)
-	if [[ $DEB_ARCH == arm64 ]]; then
-		env=(env CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc)
-		cargo+=(--target "$RUST_TARGET")
-	fi
-	step "build zbdtool" "${env[@]}" "$TOOLS/in-root" env CARGO_TARGET_DIR="$BUILD/cargo/zbdtool" \
-		"${cargo[@]}" --manifest-path "$TOP/tools/testing/zbdtool/Cargo.toml"
-}
-
 # link_tree FROM TO: a copy that shares its files where it can. Tools that write
 # a file in place must not touch it.
 link_tree() {
