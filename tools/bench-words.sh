@@ -16,4 +16,5 @@ use_variables() {
 	[[ ! -v BENCH_OPTIONS ]] || words+=(--options "zloop=$BENCH_OPTIONS")
 	for word in ${BENCH_SCHEDULER:-}; do words+=(--scheduler "$word"); done
 	[[ ${BENCH_NEW_DISK:-} != 1 ]] || words+=(--new-disk)
+	[[ -z ${BENCH_QUEUES:-} ]] || words+=(--queues "$BENCH_QUEUES")
 }

@@ -36,6 +36,12 @@ pub fn new_disk(mib: u64) -> Res<()> {
     make_disk(mib)
 }
 
+/// Has the mounted file system write what it has in its log to where it belongs: until then it keeps the inodes.
+pub fn settle() -> Res<()> {
+    run("fsfreeze", &["--freeze", DIR])?;
+    run("fsfreeze", &["--unfreeze", DIR]).map(drop)
+}
+
 /// A mounted file system; unmounted when dropped.
 pub struct Backing;
 

@@ -18,6 +18,7 @@ fn colour(contestant: Contestant) -> &'static str {
     match contestant {
         Contestant::Floor => "#000000",
         Contestant::FloorExt => "#999999",
+        Contestant::FloorAhead => "#777777",
         Contestant::Null => "#56b4e9",
         Contestant::Rublk => "#e69f00",
         Contestant::C => "#cc79a7",

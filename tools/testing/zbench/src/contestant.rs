@@ -18,6 +18,8 @@ pub struct Paths {
     /// Options of `add`, in place of those of [`Contestant::options`].
     pub options: BTreeMap<Contestant, String>,
     pub schedulers: BTreeMap<Contestant, String>,
+    /// Hardware queues; as many as there are processors if that is not said.
+    pub queues: Option<usize>,
 }
 
 /// Size of a device.
@@ -52,7 +54,12 @@ const EXTEND_BYTES: u64 = 1 << 30;
 
 impl Contestant {
     pub fn zoned(self) -> bool {
-        !matches!(self, Contestant::Floor | Contestant::FloorExt)
+        self != Contestant::Floor && !self.extends()
+    }
+
+    /// Writes make a file longer.
+    pub fn extends(self) -> bool {
+        matches!(self, Contestant::FloorExt | Contestant::FloorAhead)
     }
 
     /// Keeps its zones in a directory of the backing file system.
@@ -104,7 +111,7 @@ impl Contestant {
     /// Loads what it needs.
     pub fn load(self, paths: &Paths) -> Res<()> {
         match self {
-            Contestant::Floor | Contestant::FloorExt => Ok(()),
+            Contestant::Floor | Contestant::FloorExt | Contestant::FloorAhead => Ok(()),
             Contestant::Null => run("modprobe", &["null_blk", "nr_devices=0"]).map(drop),
             Contestant::Rublk => {
                 run("modprobe", &["ublk_drv"])?;
@@ -120,7 +127,7 @@ impl Contestant {
     /// Unloads it, so that the next contestant has the names and the memory.
     pub fn unload(self) -> Res<()> {
         match self {
-            Contestant::Floor | Contestant::FloorExt => Ok(()),
+            Contestant::Floor | Contestant::FloorExt | Contestant::FloorAhead => Ok(()),
             Contestant::Null => run("rmmod", &["null_blk"]).map(drop),
             Contestant::Rublk => run("rmmod", &["ublk_drv"]).map(drop),
             _ => run("rmmod", &["zloop"]).map(drop),
@@ -172,6 +179,7 @@ impl Contestant {
         let Geometry { zones, zone_mib } = geometry;
         let mib = u64::from(zones) * u64::from(zone_mib);
         let queues = std::thread::available_parallelism().map_or(1, usize::from);
+        let queues = paths.queues.unwrap_or(queues);
         let device = |path: &str| Target {
             path: path.to_owned(),
             zoned: true,
@@ -195,7 +203,7 @@ impl Contestant {
                     setup: String::new(),
                 })
             }
-            Contestant::FloorExt => Ok(Target {
+            Contestant::FloorExt | Contestant::FloorAhead => Ok(Target {
                 path: format!("{DIR}/extended"),
                 zoned: false,
                 size: Some(EXTEND_BYTES),
@@ -249,7 +257,7 @@ impl Contestant {
     /// Removes the device; what is in its directory stays.
     pub fn remove(self, paths: &Paths) -> Res<()> {
         match self {
-            Contestant::Floor | Contestant::FloorExt => Ok(()),
+            Contestant::Floor | Contestant::FloorExt | Contestant::FloorAhead => Ok(()),
             Contestant::Null => tried(NULL_DIR, fs::remove_dir(NULL_DIR)),
             Contestant::Rublk => run(&paths.rublk, &["del", "-n", "0"]).map(drop),
             _ => put(ZLOOP_CONTROL, "remove id=0"),
@@ -292,6 +300,7 @@ mod tests {
             rublk: String::new(),
             options: BTreeMap::new(),
             schedulers: BTreeMap::new(),
+            queues: None,
         };
         assert_eq!(Contestant::Plain.options(&paths).unwrap(), LONG_WAYS);
         assert_eq!(Contestant::C.scheduler(&paths), None);

@@ -15,6 +15,10 @@ pub struct Place<'a> {
     pub zoned: bool,
     /// Size of the file to work on; None for all of a device.
     pub size: Option<u64>,
+    /// A file for each job, `path.0` and so on, which grows with the writes.
+    pub grows: bool,
+    /// Its blocks are allocated when the job begins.
+    pub ahead: bool,
     /// File on the backing file system that gets dirty meanwhile, if the job asks for it.
     pub foreign: &'a str,
     pub runtime_ms: u64,
@@ -38,14 +42,21 @@ pub fn arguments(job: &Fio, place: &Place) -> Vec<String> {
     let mut add = |text: String| args.push(text);
     add(format!("--output={}", place.output));
     add(format!("--name={NAME}"));
-    add(format!("--filename={}", place.path));
+    if place.grows {
+        add(format!("--filename_format={}.$jobnum", place.path));
+    } else {
+        add(format!("--filename={}", place.path));
+    }
     if place.zoned {
         add("--zonemode=zbd".into());
+    } else if place.ahead {
+        add("--fallocate=keep".into());
     } else {
         add("--fallocate=none".into());
     }
     if let Some(size) = place.size {
-        add(format!("--size={size}"));
+        let files = if place.grows { job.jobs.into() } else { 1 };
+        add(format!("--size={}", size / files));
     }
     if let Some(begun) = place.begun {
         add(format!("--exec_prerun=touch {begun}"));
@@ -174,6 +185,8 @@ mod tests {
             path: "/dev/zloop0",
             zoned,
             size: (!zoned).then_some(4096),
+            grows: false,
+            ahead: false,
             foreign: "/mnt/foreign",
             runtime_ms: 500,
             ramp_ms: 100,
@@ -205,6 +218,27 @@ mod tests {
     fn a_file_is_not_opened_as_a_zoned_device() {
         let args = args_of("randread-4k-qd1", false);
         assert!(!args.contains("zbd") && args.contains("--size=4096"));
+    }
+
+    #[test]
+    fn files_that_grow_are_one_for_each_job() {
+        let Kind::Fio(job) = select(&["randwrite-4k-qd32-2jobs".into()]).unwrap()[0].kind else {
+            panic!("not fio's");
+        };
+        let place = Place {
+            path: "/mnt/file",
+            zoned: false,
+            size: Some(8192),
+            grows: true,
+            ahead: true,
+            foreign: "",
+            runtime_ms: 500,
+            ramp_ms: 100,
+            output: "/tmp/o",
+            begun: None,
+        };
+        let args = arguments(&job, &place).join(" ");
+        assert!(args.contains("--filename_format=/mnt/file.$jobnum --fallocate=keep --size=4096"));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::lifecycle;
 use crate::profile;
 use crate::regression;
 use crate::sample::{Contestant, Machine, Mode, Run, Sample, Value};
-use crate::system::{field, free_memory, get, put, real_time, run, timed, tried, Res};
+use crate::system::{field, get, put, real_time, run, timed, tried, Res};
 use crate::zones::Device;
 use clap::Args;
 use nix::sys::resource::{setrlimit, Resource};
@@ -62,6 +62,9 @@ pub struct GuestArgs {
     zones: u32,
     #[arg(long, default_value_t = 64)]
     zone_mib: u32,
+    /// Hardware queues of each device (default: one for each processor)
+    #[arg(long)]
+    queues: Option<usize>,
     /// Module that makes native zone appends
     #[arg(long, default_value = "zloop_append.ko")]
     append: String,
@@ -123,6 +126,7 @@ pub fn main(args: GuestArgs) -> Res<bool> {
             rublk: args.rublk.clone(),
             options: by_contestant(&args.options)?,
             schedulers: by_contestant(&args.scheduler)?,
+            queues: args.queues,
         },
         run: Run {
             licence: crate::sample::licence(),
@@ -258,7 +262,7 @@ impl Guest {
                 continue;
             };
             // Long, and the same each time.
-            if zones >= 100_000 && round > 1 {
+            if zones >= 10_000 && round > 1 && self.args.mode == Mode::Icount {
                 continue;
             }
             let res = self.with_backing(contestant, |guest| {
@@ -329,13 +333,15 @@ impl Guest {
             if !job.rw.is_write() {
                 device.fill(READABLE)?;
             }
-        } else if contestant == Contestant::FloorExt {
-            let _ = fs::remove_file(&target.path);
         }
-        // What extends a file is in sequence.
         let mut job = *job;
-        if contestant == Contestant::FloorExt {
+        if contestant.extends() {
+            // In sequence. Each job of fio has a file, as it would have a zone. Those of the last
+            // run, of which there may have been more, would not leave enough room.
             job.rw = Rw::Write;
+            let _ = (0..)
+                .take_while(|no| fs::remove_file(format!("{}.{no}", target.path)).is_ok())
+                .count();
         }
         let output = "/tmp/fio.json";
         let foreign = format!("{DIR}/foreign");
@@ -343,6 +349,8 @@ impl Guest {
             path: &target.path,
             zoned: target.zoned,
             size: target.size,
+            grows: contestant.extends(),
+            ahead: contestant == Contestant::FloorAhead,
             foreign: &foreign,
             runtime_ms: self.args.runtime_ms,
             ramp_ms: self.args.ramp_ms,
@@ -426,10 +434,9 @@ fn profile_name(contestant: Contestant, job: &str) -> String {
 /// Whether a job can be run on a contestant.
 fn applies(contestant: Contestant, kind: Kind) -> bool {
     match (contestant, kind) {
-        (Contestant::Floor, kind) => matches!(kind, Kind::Fio(_)),
-        (Contestant::FloorExt, Kind::Fio(fio)) => fio.rw.is_write(),
-        (Contestant::FloorExt, _) => false,
-        _ => true,
+        (Contestant::Floor, kind) => matches!(kind, Kind::Fio(_) | Kind::Lifecycle { .. }),
+        (_, Kind::Fio(fio)) if contestant.extends() => fio.rw.is_write(),
+        _ => !contestant.extends(),
     }
 }
 
@@ -467,13 +474,6 @@ fn btrfs(device: &str) -> Res<Measured> {
         run("umount", &[ON_DEVICE]).map(drop)
     })?;
     Ok(Value::Time { ops: 1, seconds }.into())
-}
-
-/// Bytes of memory that `what` left in use.
-pub fn memory_of<T>(what: impl FnOnce() -> Res<T>) -> Res<(T, f64)> {
-    let before = free_memory()?;
-    let value = what()?;
-    Ok((value, before - free_memory()?))
 }
 
 #[cfg(test)]

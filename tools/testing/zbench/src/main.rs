@@ -14,6 +14,7 @@ mod goal;
 mod guest;
 mod job;
 mod lifecycle;
+mod memory;
 mod profile;
 mod regression;
 mod sample;

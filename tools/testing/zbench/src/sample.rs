@@ -16,6 +16,8 @@ pub enum Contestant {
     Floor,
     /// Direct writes that extend a file.
     FloorExt,
+    /// The same, with the blocks of the file allocated before.
+    FloorAhead,
     /// null_blk, zoned, in memory.
     Null,
     /// rublk, zoned, with a file a zone.
@@ -33,9 +35,10 @@ pub enum Contestant {
 }
 
 impl Contestant {
-    pub const ALL: [Contestant; 9] = [
+    pub const ALL: [Contestant; 10] = [
         Contestant::Floor,
         Contestant::FloorExt,
+        Contestant::FloorAhead,
         Contestant::Null,
         Contestant::Rublk,
         Contestant::C,
@@ -49,7 +52,8 @@ impl Contestant {
     pub fn title(self) -> &'static str {
         match self {
             Contestant::Floor => "file",
-            Contestant::FloorExt => "file, extended",
+            Contestant::FloorExt => "extended",
+            Contestant::FloorAhead => "ahead",
             Contestant::Null => "null_blk",
             Contestant::Rublk => "rublk",
             Contestant::C => "C driver",
@@ -162,7 +166,7 @@ pub fn rows(kind: Kind, name: &str) -> Vec<String> {
 }
 
 /// Parts of a life cycle job.
-pub const LIFECYCLE: [&str; 5] = ["add", "report", "memory", "remove", "add-again"];
+pub const LIFECYCLE: [&str; 6] = ["add", "report", "memory", "remove", "add-again", "add-cold"];
 
 /// Names of all rows of the table, in order.
 pub fn all_rows() -> Vec<String> {

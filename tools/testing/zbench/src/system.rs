@@ -104,23 +104,6 @@ impl Drop for Buffer {
     }
 }
 
-/// Bytes of memory that are free after the caches were dropped.
-pub fn free_memory() -> Res<f64> {
-    run("sync", &[])?;
-    // Dropping inodes can free what the first pass found in use.
-    put("/proc/sys/vm/drop_caches", "3")?;
-    put("/proc/sys/vm/drop_caches", "3")?;
-    meminfo(&get("/proc/meminfo")?, "MemFree")
-}
-
-fn meminfo(text: &str, field: &str) -> Res<f64> {
-    text.lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))
-        .and_then(|rest| rest.trim().strip_suffix("kB")?.trim().parse::<f64>().ok())
-        .map(|kib| kib * 1024.0)
-        .ok_or(format!("no {field} in /proc/meminfo"))
-}
-
 /// The line of a file like /proc/cpuinfo that begins with `field`, without it.
 pub fn field(text: &str, field: &str) -> String {
     text.lines()
@@ -133,13 +116,6 @@ pub fn field(text: &str, field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn free_memory_is_in_bytes() {
-        let text = "MemTotal:       100 kB\nMemFree:          25 kB\n";
-        assert_eq!(meminfo(text, "MemFree"), Ok(25600.0));
-        assert!(meminfo(text, "Mem").is_err());
-    }
 
     #[test]
     fn a_failing_program_says_why() {
