@@ -61,6 +61,7 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 	@$(tools)/check quick functional functional-options qemu samples fs zbd bench-quick
 
 .PHONY: check-full
+check-full: export ZLOOP_MANY_ZONES ?= 200000
 check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
 	@$(tools)/check-in-tree
 	@$(tools)/check quick functional functional-options qemu samples fs-full zbd-full diff crash fuzz mutations faults kernels
