@@ -83,6 +83,9 @@ enum Kind {
 
 struct Sequential {
     wp: WritePointer,
+    /// The zone may be open: it was, and nobody has seen since that it is not. Who finds this unset
+    /// need not take the lock of the set of open zones.
+    may_be_open: bool,
     ahead: Preallocation,
     /// Something was written since the device was added; the file's times do not show it yet.
     written: bool,
@@ -149,6 +152,26 @@ impl State {
     }
 }
 
+impl Sequential {
+    /// Whether and how the zone, which has the number `no`, is open.
+    fn openness(&mut self, device: &Device, no: ZoneNo) -> Openness {
+        if !self.may_be_open {
+            return Openness::Closed;
+        }
+        let openness = device.openness(no);
+
+        self.may_be_open = openness != Openness::Closed;
+        openness
+    }
+
+    /// Closes the zone, which has the number `no`, if it is open.
+    fn close(&mut self, device: &Device, no: ZoneNo) {
+        if core::mem::take(&mut self.may_be_open) {
+            device.close(no);
+        }
+    }
+}
+
 impl Zone {
     /// A zone, with its file if that is open: sequential if it has a write pointer, up to which the
     /// data is taken to be durable, else conventional.
@@ -165,6 +188,7 @@ impl Zone {
                     flushing: None,
                 },
                 wp,
+                may_be_open: false,
                 ahead: Preallocation::NONE,
                 written: false,
                 health: Health::Good,
@@ -188,7 +212,6 @@ impl Zone {
     /// The zone as it is now. Does not wait for I/O.
     pub(crate) fn snapshot(&self, device: &Device) -> Snapshot {
         let mut state = self.state.lock();
-        let openness = device.openness(self.no);
 
         match state.sequential() {
             Err(_) => Snapshot::Conventional,
@@ -196,7 +219,7 @@ impl Zone {
             Ok(seq) => {
                 // The first write to a zone opens it when it has moved the write pointer: until
                 // then the open zone is only set aside for it.
-                let openness = match openness {
+                let openness = match seq.openness(device, self.no) {
                     Openness::Implicit if seq.wp.is_empty() => Openness::Closed,
                     openness => openness,
                 };
@@ -293,6 +316,7 @@ impl Zone {
         if step.is_some() && !may_wait {
             return Ok(Admission::NeedsToWait);
         }
+        seq.may_be_open = true;
         device.open_implicitly(self.no)?;
         drop(state);
         if let Some(step) = step {
@@ -317,7 +341,7 @@ impl Zone {
         plan.commit();
         seq.written = true;
         if full {
-            device.close(self.no);
+            seq.close(device, self.no);
         }
         state.mark_dirty(device, self.no);
         Ok(())
@@ -331,14 +355,17 @@ impl Zone {
     /// Opens the zone explicitly. Needs the turn.
     pub(crate) fn open(&self, device: &Device) -> Result<(), Refusal> {
         self.recover(device)?;
-        self.command(device, condition::open, || device.open_explicitly(self.no))
+        self.command(device, condition::open, |seq| {
+            seq.may_be_open = true;
+            device.open_explicitly(self.no)
+        })
     }
 
     /// Closes the zone. Needs the turn.
     pub(crate) fn close(&self, device: &Device) -> Result<(), Refusal> {
         self.recover(device)?;
-        self.command(device, condition::close, || {
-            device.close(self.no);
+        self.command(device, condition::close, |seq| {
+            seq.close(device, self.no);
             Ok(())
         })?;
         self.release_ahead(device);
@@ -350,15 +377,15 @@ impl Zone {
         &self,
         device: &Device,
         rule: fn(Condition) -> Result<Effect, Refused>,
-        act: impl FnOnce() -> Result<(), Refusal>,
+        act: impl FnOnce(&mut Sequential) -> Result<(), Refusal>,
     ) -> Result<(), Refusal> {
         let mut state = self.state.lock();
-        let wp = &state.sequential()?.wp;
-        let now = condition::condition(wp, device.openness(self.no));
+        let seq = state.sequential()?;
+        let openness = seq.openness(device, self.no);
 
-        match rule(now).map_err(Refusal::Command)? {
+        match rule(condition::condition(&seq.wp, openness)).map_err(Refusal::Command)? {
             Effect::Nothing => Ok(()),
-            Effect::Act => act(),
+            Effect::Act => act(seq),
         }
     }
 
@@ -406,7 +433,8 @@ impl Zone {
             let seq = state.sequential()?;
 
             if seq.health == Health::Good {
-                let now = condition::condition(&seq.wp, device.openness(self.no));
+                let openness = seq.openness(device, self.no);
+                let now = condition::condition(&seq.wp, openness);
 
                 if rule(now).map_err(Refusal::Command)? == Effect::Nothing {
                     return Ok(());
@@ -434,7 +462,7 @@ impl Zone {
         commit(seq);
         seq.ahead = Preallocation::NONE;
         seq.health = Health::Good;
-        device.close(self.no);
+        seq.close(device, self.no);
         state.mark_dirty(device, self.no);
         Ok(())
     }
@@ -473,10 +501,10 @@ impl Zone {
         seq.cache.flushed = seq.cache.flushed.min(seq.wp.offset());
         seq.ahead = Preallocation::NONE;
         // What opened the zone implicitly has not happened.
-        let unused = seq.wp.is_empty() && device.openness(self.no) == Openness::Implicit;
+        let unused = seq.wp.is_empty() && seq.openness(device, self.no) == Openness::Implicit;
 
         if seq.wp.is_full() || unused {
-            device.close(self.no);
+            seq.close(device, self.no);
         }
         state.mark_dirty(device, self.no);
         outcome
@@ -501,7 +529,7 @@ impl Zone {
             Ok(seq) => {
                 seq.health == Health::Good
                     && seq.wp.is_empty()
-                    && device.openness(self.no) == Openness::Closed
+                    && seq.openness(device, self.no) == Openness::Closed
             }
         }
     }
