@@ -102,6 +102,9 @@ struct RunArgs {
     /// Attempts to make them fewer
     #[arg(long, default_value_t = 500)]
     tries: u32,
+    /// Seconds that these may take
+    #[arg(long, default_value_t = 120)]
+    trying: u64,
     /// Known differences that this run has to show, or they are no longer differences
     #[arg(long, value_delimiter = ',')]
     must: Vec<String>,
@@ -184,9 +187,28 @@ fn random(args: &RunArgs) -> io::Result<bool> {
         time: args.time.map(Duration::from_secs),
         case: args.case,
         tries: args.tries,
+        trying: Duration::from_secs(args.trying),
+    };
+    let write = |case: u64, failure: &Failure| -> io::Result<()> {
+        describe(failure);
+        let Some(path) = &args.script else {
+            return Ok(());
+        };
+        let text = script::text(
+            args.threads,
+            &arena.ours.geo,
+            &[
+                format!("seed {seed}, case {case}"),
+                failure.what.to_string(),
+            ],
+            &failure.steps,
+        );
+        println!("script: {path}");
+        fs::write(path, text)
     };
     let began = Instant::now();
-    let (tally, failed) = arena.run(seed, &limits)?;
+    // Before it is tried with fewer and fewer steps: who waits for that may run out of patience.
+    let (tally, failed) = arena.run(seed, &limits, write)?;
     let took = began.elapsed().as_secs_f64();
     tally.print();
     println!(
@@ -197,20 +219,7 @@ fn random(args: &RunArgs) -> io::Result<bool> {
     );
     println!("seconds of ours: {}; of theirs: {}", spent[0], spent[1]);
     if let Some((case, failure)) = failed {
-        describe(&failure);
-        let text = script::text(
-            args.threads,
-            &arena.ours.geo,
-            &[
-                format!("seed {seed}, case {case}"),
-                failure.what.to_string(),
-            ],
-            &failure.steps,
-        );
-        if let Some(path) = &args.script {
-            fs::write(path, text)?;
-            println!("script: {path}");
-        }
+        write(case, &failure)?;
         return Ok(false);
     }
     Ok(complete(&arena, &tally, args))

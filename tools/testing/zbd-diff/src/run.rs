@@ -49,8 +49,9 @@ pub struct Limits {
     pub time: Option<Duration>,
     /// Steps of a case.
     pub case: u64,
-    /// Attempts to make a failing sequence shorter.
+    /// Attempts to make a failing sequence shorter, and how long they may take.
     pub tries: u32,
+    pub trying: Duration,
 }
 
 /// The seed of a case of a run.
@@ -196,11 +197,20 @@ impl Arena<'_> {
     }
 
     /// Makes a failing sequence short, if it fails again at all. Several threads get several chances.
-    pub fn shrink(&self, pairs: &mut [Pair], failure: &Failure, tries: u32) -> Option<Failure> {
+    pub fn shrink(
+        &self,
+        pairs: &mut [Pair],
+        failure: &Failure,
+        limits: &Limits,
+    ) -> Option<Failure> {
+        let began = Instant::now();
         let chances = if self.threads == 1 { 1 } else { 5 };
         let mut last = None;
         let mut again = |steps: &[Step]| {
             (0..chances).any(|_| {
+                if began.elapsed() > limits.trying {
+                    return false;
+                }
                 pairs[0].blank();
                 match self.script(pairs, steps) {
                     Err(seen) if seen.what.resembles(&failure.what) => {
@@ -214,12 +224,18 @@ impl Arena<'_> {
         if !again(&failure.steps) {
             return None;
         }
-        let steps = shrink(failure.steps.clone(), tries, again);
+        let steps = shrink(failure.steps.clone(), limits.tries, again);
         Some(Failure { what: last?, steps })
     }
 
-    /// Runs cases until the limits are reached or one fails. Returns what was done, and the failure.
-    pub fn run(&self, seed: u64, limits: &Limits) -> io::Result<(Tally, Option<(u64, Failure)>)> {
+    /// Runs cases until the limits are reached or one fails, which `found` is told of at once. Returns what was done,
+    /// and the failure, made short.
+    pub fn run(
+        &self,
+        seed: u64,
+        limits: &Limits,
+        found: impl FnOnce(u64, &Failure) -> io::Result<()>,
+    ) -> io::Result<(Tally, Option<(u64, Failure)>)> {
         let mut pairs = self.pairs()?;
         let began = Instant::now();
         let mut done = 0;
@@ -240,7 +256,8 @@ impl Arena<'_> {
             tally.add(&pair.tally);
         }
         if let Some((seed, failure)) = failed {
-            let short = self.shrink(&mut pairs, &failure, limits.tries);
+            found(seed, &failure)?;
+            let short = self.shrink(&mut pairs, &failure, limits);
             return Ok((tally, Some((seed, short.unwrap_or(failure)))));
         }
         Ok((tally, None))

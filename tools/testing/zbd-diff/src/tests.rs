@@ -11,6 +11,7 @@ use crate::sim::{Quirks, Sim};
 use crate::tally::Tally;
 use crate::target::{Geometry, Kind};
 use crate::what::What;
+use std::time::Duration;
 
 const GEO: Geometry = Geometry {
     zone_size: 64 << 10,
@@ -76,8 +77,23 @@ impl Match {
             time: None,
             case: 1000,
             tries: 2000,
+            trying: Duration::from_secs(600),
         };
-        self.arena().run(seed, &limits).expect("nothing is opened")
+        let mut told = None;
+        let (tally, failed) = self
+            .arena()
+            .run(seed, &limits, |case, failure| {
+                told = Some((case, failure.what));
+                Ok(())
+            })
+            .expect("nothing is opened");
+        // At once, and of what is still the same when it was made short.
+        assert_eq!(told.is_some(), failed.is_some());
+        if let (Some((case, what)), Some((short_case, short))) = (told, &failed) {
+            assert_eq!(case, *short_case);
+            assert!(short.what.resembles(&what));
+        }
+        (tally, failed)
     }
 
     fn passes(&self, seed: u64, steps: u64) -> Tally {
