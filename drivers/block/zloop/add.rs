@@ -99,6 +99,9 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
             0
         },
     };
+    if config.inline {
+        file.prepare_async()?;
+    }
     let limits = ZonedLimits {
         block_size: block.block_size,
         dma_alignment: match config.caching {

@@ -25,6 +25,7 @@
  * @fn ratelimit_default_init
  * @fn revert_creds
  * @fn req_get_ioprio
+ * @fn sb_init_dio_done_wq
  * @fn start_creating_noperm
  * @fn lookup_one_positive_unlocked
  * @fn start_creating_path

@@ -140,6 +140,25 @@ impl BackingFile {
         unsafe { (*self.0.as_ptr()).f_mode & ffi::FMODE_NOWAIT != 0 }
     }
 
+    /// Gives the file system what asynchronous direct I/O ends in, a workqueue, if it has none yet.
+    ///
+    /// The first such I/O would do it, whose submitter may be where no workqueue can be made: that
+    /// takes locks under which memory is allocated. The file system keeps it until it is unmounted.
+    /// May sleep; fails with [`ENOMEM`].
+    pub(crate) fn prepare_async(&self) -> Result {
+        // SAFETY: The file holds a reference to its inode, whose file system never changes.
+        let sb = unsafe { (*inode(&self.0)).i_sb };
+
+        // SAFETY: An inode in use keeps its super block. The field is set once, and read as others
+        // do that race with it.
+        let queue = unsafe { (&raw const (*sb).s_dio_done_wq).read_volatile() };
+        if !queue.is_null() {
+            return Ok(());
+        }
+        // SAFETY: As above. The function leaves alone what another one has set.
+        to_result(unsafe { ffi::sb_init_dio_done_wq(sb) })
+    }
+
     /// Whether the file system keeps its files on a block device, as opposed to memory, another
     /// file system or a server.
     pub(crate) fn is_on_block_device(&self) -> bool {
