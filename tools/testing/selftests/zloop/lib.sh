@@ -123,6 +123,24 @@ step() {
 	REPLY=${REPLY#"$2: "}
 }
 
+# background COMMAND...: begins it with its output, and the input given, aside; it does not outlive the case. Sets BG.
+background() {
+	"$@" > "$ZL_T/background" 2>&1 <&0 &
+	BG=$!
+	undo pid "$BG"
+}
+
+# background_goes_on WHY: the command has not ended.
+background_goes_on() { kill -0 "$BG" 2> /dev/null || fail "$1: $(< "$ZL_T/background")"; }
+
+# background_end: waits for the command, which has to succeed; its output is shown, and in REPLY.
+background_end() {
+	wait "$BG" || fail "$(< "$ZL_T/background")"
+	REPLY=$(< "$ZL_T/background")
+	[ -z "$REPLY" ] || diag "$REPLY"
+	rm "$ZL_T/background"
+}
+
 # --- Kernel log ----------------------------------------------------------------------------------------------------
 
 zl_kmsg() { printf 'zloop-selftest: %s\n' "$*" > /dev/kmsg; }

@@ -6,20 +6,16 @@
 . "$(dirname "$0")/lib.sh"
 
 t_frozen_ext4() {
-	local pid
 	backing ext4
 	add capacity_mb=32,zone_size_mb=4,conv_zones=1
 	must fsfreeze -f "$BDIR"
 	undo thaw "$BDIR"
-	"$ZBDTOOL" script "$DEV" > "$ZL_T/out" <<< "write z1 64k = ok" &
-	pid=$!
-	undo pid "$pid"
+	background "$ZBDTOOL" script "$DEV" <<< "write z1 64k = ok"
 	sleep 1
-	kill -0 "$pid" 2> /dev/null || fail "the write ended while the file system was frozen: $(< "$ZL_T/out")"
+	background_goes_on "the write ended while the file system was frozen"
 	must fsfreeze -u "$BDIR"
-	wait "$pid" || fail "$(< "$ZL_T/out")"
+	background_end
 	steps "$DEV" <<< "read z1 64k = ok"
-	rm "$ZL_T/out"
 }
 
 tap_run t_frozen_ext4 "ext4"

@@ -184,23 +184,18 @@ t_quota_prealloc() { t_quota prealloc_kb=1024; }
 # A disk that fails for a second, works for a second, under load.
 # flaky OPTIONS
 flaky() {
-	local out pid i
+	local i
 	backing_xfs_rt
 	add "capacity_mb=64,zone_size_mb=4,conv_zones=1,nr_queues=2${1:+,$1}"
-	"$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 9 --seconds 6 --bs 16384 --manage --reporters 1 \
-		--allow EIO > "$ZL_T/out" 2>&1 &
-	pid=$!
-	undo pid "$pid"
+	background "$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 9 --seconds 6 --bs 16384 --manage --reporters 1 \
+		--allow EIO
 	for ((i = 0; i < 3; i++)); do
 		sleep 0.8
 		rt_fail
 		sleep 0.8
 		rt_work
 	done
-	wait "$pid" || fail "$(< "$ZL_T/out")"
-	out=$(< "$ZL_T/out")
-	diag "$out"
-	rm "$ZL_T/out"
+	background_end
 	steps "$DEV" <<< "consistent all = ok"
 	# Some I/O did fail.
 	[ "$(klog_since "start $ZL_SCRIPT t_flaky${2:-}" | grep -c 'zloop0: .* failed')" -gt 0 ] ||
@@ -231,7 +226,7 @@ t_error_writes() {
 
 # The block layer's own faults, in what goes to the disk.
 t_fail_make_request() {
-	local fault=/sys/kernel/debug/fail_make_request flag pid
+	local fault=/sys/kernel/debug/fail_make_request flag
 	backing_xfs_rt
 	# Of the loop device with the data, below device-mapper.
 	flag=/sys/block/${LOOP##*/}/make-it-fail
@@ -241,16 +236,12 @@ t_fail_make_request() {
 	echo 15 > "$fault/probability"
 	echo -1 > "$fault/times"
 	echo 1 > "$flag"
-	"$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 9 --seconds 4 --bs 16384 --manage --reporters 1 \
-		--allow EIO > "$ZL_T/out" 2>&1 &
-	pid=$!
-	undo pid "$pid"
+	background "$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 9 --seconds 4 --bs 16384 --manage --reporters 1 \
+		--allow EIO
 	sleep 3
 	echo 0 > "$flag"
 	echo 0 > "$fault/probability"
-	wait "$pid" || fail "$(< "$ZL_T/out")"
-	diag "$(< "$ZL_T/out")"
-	rm "$ZL_T/out"
+	background_end
 	[ "$(klog_since "start $ZL_SCRIPT t_fail_make_request" | grep -c 'zloop0: .* failed')" -gt 0 ] ||
 		fail "no I/O failed: nothing was tested"
 	steps "$DEV" <<< "consistent all = ok"
@@ -268,15 +259,12 @@ fake_timeouts() {
 	echo 2 > "$fault/probability"
 	echo -1 > "$fault/times"
 	echo 1 > "$attr"
-	"$ZBDTOOL" hammer "$DEV" --threads 6 --first 1 --zones 12 --seconds 8 --bs 16384 --manage --reporters 1 \
-		--allow ETIMEDOUT > "$ZL_T/out" 2>&1 &
-	undo pid $!
-	timeout 60 tail --pid=$! -f /dev/null
+	background "$ZBDTOOL" hammer "$DEV" --threads 6 --first 1 --zones 12 --seconds 8 --bs 16384 --manage --reporters 1 \
+		--allow ETIMEDOUT
+	timeout 60 tail --pid="$BG" -f /dev/null
 	echo 0 > "$attr"
 	echo 0 > "$fault/probability"
-	wait $! || fail "$(< "$ZL_T/out")"
-	diag "$(< "$ZL_T/out")"
-	rm "$ZL_T/out"
+	background_end
 	[ "$(klog_since "start $ZL_SCRIPT $2" | grep -c 'timeout error, dev zloop0')" -gt 0 ] ||
 		fail "no request timed out: nothing was tested"
 	steps "$DEV" <<< "consistent all = ok"
@@ -287,31 +275,27 @@ t_fake_timeouts_inline() { fake_timeouts submit_inline=1,prealloc_kb=1024,fua=1 
 
 # A disk that does not answer: I/O waits, reports do not; then all of it ends well.
 t_suspended() {
-	local pid
 	backing_xfs_rt
 	add "$O${1:+,$1}"
 	steps "$DEV" <<< "write z1 256k = ok"
 	must dmsetup --noudevsync suspend --noflush --nolockfs "$RT"
-	"$ZBDTOOL" script "$DEV" > "$ZL_T/out" <<-END &
+	background "$ZBDTOOL" script "$DEV" <<-END
 	write z1+256k 64k = ok
 	read z1 256k = ok
 	fsync = ok
 	END
-	pid=$!
-	undo pid "$pid"
 	sleep 1
 	timeout 20 "$ZBDTOOL" script "$DEV" <<-END || { dmsetup resume "$RT"; fail "reports wait for the disk"; }
 	report z1 = IMP_OPEN +256k
 	conds all = NIEEEEEE
 	END
-	kill -0 "$pid" 2> /dev/null || { dmsetup resume "$RT"; fail "ended without the disk: $(< "$ZL_T/out")"; }
+	(background_goes_on "ended without the disk") || { dmsetup resume "$RT"; exit 1; }
 	must dmsetup --noudevsync resume "$RT"
-	wait "$pid" || fail "$(< "$ZL_T/out")"
+	background_end
 	steps "$DEV" <<-END
 	report z1 = IMP_OPEN +320k
 	read z1 320k = ok
 	END
-	rm "$ZL_T/out"
 }
 
 t_suspended_plain() { t_suspended ""; }
@@ -319,21 +303,19 @@ t_suspended_inline() { t_suspended submit_inline=1,prealloc_kb=1024,fua=1; }
 
 # remove waits for the I/O that the disk does not answer, and ends when it does.
 t_remove_suspended() {
-	local writer remover
+	local remover
 	backing_xfs_rt
 	add "$O"
 	steps "$DEV" <<< "write z1 256k = ok"
 	must dmsetup --noudevsync suspend --noflush --nolockfs "$RT"
-	"$ZBDTOOL" script "$DEV" > "$ZL_T/out" <<< "write z1+256k 64k" &
-	writer=$!
-	undo pid "$writer"
+	background "$ZBDTOOL" script "$DEV" <<< "write z1+256k 64k"
 	sleep 0.5
 	(ctl "remove id=0"; printf %s "$REPLY" > "$ZL_T/removed") &
 	remover=$!
 	undo pid "$remover"
 	sleep 1.5
 	must dmsetup --noudevsync resume "$RT"
-	wait "$remover" "$writer"
+	wait "$remover" "$BG"
 	expect remove ok "$(< "$ZL_T/removed")"
 	[ ! -e /sys/block/zloop0 ] || fail "the device is still there"
 	add "$O"
@@ -341,7 +323,7 @@ t_remove_suspended() {
 	consistent all = ok
 	read z1 256k = ok
 	END
-	rm "$ZL_T/out" "$ZL_T/removed"
+	rm "$ZL_T/removed"
 }
 
 # A slow disk, with many writers.

@@ -92,29 +92,24 @@ t_fail_at_the_end() {
 
 # Appends while the store fails and recovers: what was acknowledged is there, and once only.
 t_acknowledged_appends() {
-	local i line pid
+	local i line
 	backing_xfs_rt
 	add "capacity_mb=512,zone_size_mb=128,conv_zones=0,nr_queues=2${1:+,$1}"
 	nvmet_up "$DEV"
-	"$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 6 --len "$NVMET_SAFE_LEN" --rest 8 \
-		--seconds 5 --pause 20 \
-		--acks "$ZL_T/acks" > "$ZL_T/out" &
-	pid=$!
-	undo pid "$pid"
+	background "$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 6 --len "$NVMET_SAFE_LEN" --rest 8 \
+		--seconds 5 --pause 20 --acks "$ZL_T/acks"
 	for ((i = 0; i < 5; i++)); do
 		sleep 0.5
 		rt_fail
 		sleep 0.2
 		rt_work
 	done
-	wait "$pid" || fail "$(< "$ZL_T/out")"
-	line=$(< "$ZL_T/out")
-	diag "$line"
-	[[ $line != *"failed=0 "* ]] || fail "no append failed: nothing was tested"
+	background_end
+	[[ $REPLY != *"failed=0 "* ]] || fail "no append failed: nothing was tested"
 	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
 	diag "$line"
 	steps "$DEV" <<< "consistent all = ok"
-	rm "$ZL_T/acks" "$ZL_T/out"
+	rm "$ZL_T/acks"
 }
 
 t_acknowledged_ordered_appends() { t_acknowledged_appends ordered_zone_append; }
