@@ -25,6 +25,9 @@ ZLOOP_OPTIONS=${ZLOOP_OPTIONS:-}
 tap_count=0
 tap_failed=0
 
+# How many times as long everything takes as on a kernel without checkers.
+ZLOOP_SLOWNESS=${ZLOOP_SLOWNESS:-1}
+
 # --- TAP -----------------------------------------------------------------------------------------------------------
 
 diag() { printf '# %s\n' "${*//$'\n'/$'\n'# }"; }
@@ -52,6 +55,12 @@ now_ms() {
 	local up
 	read -r up _ < /proc/uptime
 	REPLY=$((10#${up/./} * 10))
+}
+
+# scaled COUNT [MIN]: fewer rounds of something where each takes longer; in REPLY.
+scaled() {
+	REPLY=$(($1 / ZLOOP_SLOWNESS))
+	((REPLY >= ${2:-1})) || REPLY=${2:-1}
 }
 
 # tap_run FUNCTION DESCRIPTION

@@ -7,7 +7,8 @@
 
 . "$(dirname "$0")/lib.sh"
 
-COUNT=${ZLOOP_FUZZ_COUNT:-1500}
+scaled 1500
+COUNT=${ZLOOP_FUZZ_COUNT:-$REPLY}
 
 # The default base directory must not be the machine's.
 fuzz() {

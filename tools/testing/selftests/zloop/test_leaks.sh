@@ -60,6 +60,15 @@ cycle() {
 	remove
 }
 
+scaled 100
+CYCLES=$REPLY
+scaled 400
+SMALL=$REPLY
+scaled 150
+FAILING=$REPLY
+scaled 50
+RELOADS=$REPLY
+
 # 256 zones each: one small object leaked for each zone is 25600 objects, one file 25600 files.
 t_add_remove() {
 	local i
@@ -67,7 +76,7 @@ t_add_remove() {
 	for ((i = 0; i < 5; i++)); do cycle; done
 	measure
 	remember
-	for ((i = 0; i < 100; i++)); do cycle; done
+	for ((i = 0; i < CYCLES; i++)); do cycle; done
 	measure
 	report 3000 12000 2000
 }
@@ -87,7 +96,7 @@ t_add_remove_small() {
 	small 50
 	measure
 	remember
-	small 400
+	small "$SMALL"
 	measure
 	report 2500 12000 380
 }
@@ -108,7 +117,7 @@ t_failed_adds() {
 	failing 10
 	measure
 	remember
-	failing 150
+	failing "$FAILING"
 	measure
 	report 2500 12000 380
 	must umount "$BDIR"
@@ -127,14 +136,14 @@ t_module_reload() {
 	reload 5
 	measure
 	remember
-	reload 50
+	reload "$RELOADS"
 	measure
 	# Loading a module leaves some objects of the module loader itself.
 	report 2500 16000 1500
 }
 
-tap_run t_add_remove "100 cycles of add, I/O and remove"
-tap_run t_add_remove_small "400 cycles of a small device"
+tap_run t_add_remove "$CYCLES cycles of add, I/O and remove"
+tap_run t_add_remove_small "$SMALL cycles of a small device"
 if [ "$ZLOOP_DRIVER" = c ]; then
 	t_failed_adds() { skip "a failed add leaks a file in the C driver (test_b17)"; }
 fi

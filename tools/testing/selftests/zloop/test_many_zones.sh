@@ -6,7 +6,8 @@
 
 . "$(dirname "$0")/lib.sh"
 
-ZONES=${ZLOOP_MANY_ZONES:-10000}
+scaled 10000
+ZONES=${ZLOOP_MANY_ZONES:-$REPLY}
 O=capacity_mb=$ZONES,zone_size_mb=1,conv_zones=1
 LAST=z$((ZONES - 1))
 # Bytes that a zone may keep while it is not used, its file included: a third of what the C driver needs.

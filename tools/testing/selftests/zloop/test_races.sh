@@ -161,7 +161,7 @@ t_rmmod() {
 
 # signals NAME TYPE: an add that gets a signal at any of its stages is done or undone.
 signals() {
-	local i pid total pause done=0 undone=0 began options=capacity_mb=150,zone_size_mb=1,conv_zones=2
+	local i pid total stages pause done=0 undone=0 began options=capacity_mb=150,zone_size_mb=1,conv_zones=2
 	backing "$2"
 	undo dev 0
 	# A process of its own that does nothing else.
@@ -173,12 +173,14 @@ signals() {
 	total=$((REPLY - began))
 	try "remove id=0" || fail "remove"
 	rm -r "${BDIR:?}/0"
-	for ((i = 0; i < 30; i++)); do
+	scaled 30 12
+	stages=$REPLY
+	for ((i = 0; i < stages; i++)); do
 		adder &
 		pid=$!
 		# From 0 to half as long again as it took without; in the end as long as it needs.
-		pause=$((total * 3 * i / 60))
-		((i < 28)) || pause=$((total * 5))
+		pause=$((total * 3 * i / (2 * stages)))
+		((i < stages - 2)) || pause=$((total * 5))
 		sleep "$((pause / 1000)).$(printf %03d $((pause % 1000)))"
 		kill "-$1" "$pid" 2> /dev/null
 		timeout 60 tail --pid="$pid" -f /dev/null || fail "add does not end after $1"
