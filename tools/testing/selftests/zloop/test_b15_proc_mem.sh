@@ -33,7 +33,7 @@ special() {
 
 t_proc_mem() { special "/proc/1/mem"; }
 t_proc_file() { special /proc/sys/vm/swappiness; }
-t_sysfs_file() { special /sys/kernel/mm/transparent_hugepage/enabled; }
+t_sysfs_file() { special /sys/kernel/rcu_expedited; }
 
 t_self_mem() {
 	backing_tmpfs
