@@ -259,14 +259,17 @@ fake_timeouts() {
 	echo 2 > "$fault/probability"
 	echo -1 > "$fault/times"
 	echo 1 > "$attr"
+	# The block layer takes a reset that timed out for one that was not done, and refuses the next write itself.
 	background "$ZBDTOOL" hammer "$DEV" --threads 6 --first 1 --zones 12 --seconds 8 --bs 16384 --manage --reporters 1 \
-		--allow ETIMEDOUT
+		--allow ETIMEDOUT --allow EIO
 	timeout 60 tail --pid="$BG" -f /dev/null
 	echo 0 > "$attr"
 	echo 0 > "$fault/probability"
 	background_end
 	[ "$(klog_since "start $ZL_SCRIPT $2" | grep -c 'timeout error, dev zloop0')" -gt 0 ] ||
 		fail "no request timed out: nothing was tested"
+	expect "reads and writes that the driver failed" "" \
+		"$(klog_since "start $ZL_SCRIPT $2" | grep -E 'zloop0: zone [0-9]+: (read|write)')"
 	steps "$DEV" <<< "consistent all = ok"
 }
 
