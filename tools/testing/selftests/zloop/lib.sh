@@ -356,6 +356,14 @@ new_loop() {
 	undo loop "$LOOP"
 }
 
+# copy_loop IMAGE: a loop device on a copy of a sparse file; sets LOOP.
+copy_loop() {
+	ZL_N=$((ZL_N + 1))
+	must cp --sparse=always "$1" "$ZL_T/img$ZL_N"
+	LOOP=$(losetup -f --show "$ZL_T/img$ZL_N") || fail "losetup failed"
+	undo loop "$LOOP"
+}
+
 # make_fs TYPE DEVICE [MKFS OPTION...]
 make_fs() {
 	local fs=$1 dev=$2
@@ -377,15 +385,38 @@ mount_backing() {
 	undo mount "$BDIR"
 }
 
+# fresh_image TYPE SIZE_MB: a file system that is made once; each user takes a copy. In REPLY.
+fresh_image() {
+	REPLY=${ZLOOP_TMP:-/tmp}/zloop-image.$1.$2
+	[ ! -e "$REPLY" ] || return 0
+	truncate -s "$2M" "$REPLY.new"
+	make_fs "$1" "$REPLY.new"
+	# Without the zeros that were written, so that copies are quick.
+	must cp --sparse=always "$REPLY.new" "$REPLY.copy"
+	rm "$REPLY.new"
+	mv "$REPLY.copy" "$REPLY"
+}
+
 # backing TYPE [SIZE_MB]: a fresh file system of that type; sets BDIR, and LOOP unless it is tmpfs.
 backing() {
-	if [ "$1" = tmpfs ]; then
-		backing_tmpfs ""
-	else
+	local options=
+
+	case $1 in
+	tmpfs) backing_tmpfs "" ;;
+	# Knows file systems by their UUID, also those of devices that are gone.
+	btrfs)
 		new_loop "${2:-400}"
-		make_fs "$1" "$LOOP"
+		make_fs btrfs "$LOOP"
 		mount_backing "$LOOP"
-	fi
+		;;
+	*)
+		fresh_image "$1" "${2:-400}"
+		copy_loop "$REPLY"
+		# All copies have the same one.
+		[ "$1" != xfs ] || options=nouuid
+		mount_backing "$LOOP" "$options"
+		;;
+	esac
 }
 
 # dm_linear NAME DEVICE: a device-mapper device over all of DEVICE; sets DM. Its table can be exchanged.

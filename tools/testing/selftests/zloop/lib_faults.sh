@@ -71,12 +71,8 @@ writeback_again() {
 }
 
 # A copy of what is on the device below the mounted file system, as after a power cut; mounted, sets BDIR.
-# crash_copy IMAGE
+# crash_copy IMAGE [MOUNT OPTIONS]
 crash_copy() {
-	ZL_N=$((ZL_N + 1))
-	# shellcheck disable=SC2153 # ZL_T is set by lib.sh
-	must cp --sparse=always "$1" "$ZL_T/img$ZL_N"
-	LOOP=$(losetup -f --show "$ZL_T/img$ZL_N") || fail "losetup failed"
-	undo loop "$LOOP"
+	copy_loop "$1"
 	mount_backing "$LOOP" "${2:-}"
 }
