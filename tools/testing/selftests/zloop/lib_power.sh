@@ -17,13 +17,13 @@ power_begin() {
 	modprobe -q -a dm-mod dm-log-writes dm-snapshot xfs ext4 btrfs
 	[ -b /dev/ram3 ] || modprobe brd rd_nr=4 rd_size=$((POWER_MB << 10)) max_part=1 || tap_bail "no brd module"
 	[ "$(blockdev --getsize64 /dev/ram3)" -ge $((POWER_MB << 20)) ] || tap_bail "/dev/ram3 is too small"
-	udevadm control --exit
+	POWER_UDEVD=$(pidof systemd-udevd) && udevadm control --exit
 	trap power_end EXIT
 }
 
 power_end() {
 	rmmod brd
-	pidof -q systemd-udevd || /usr/lib/systemd/systemd-udevd --daemon --resolve-names=never
+	[ -z "$POWER_UDEVD" ] || /usr/lib/systemd/systemd-udevd --daemon --resolve-names=never
 }
 
 # power_disk FS [MKFS OPTION...]: a fresh disk with that file system, not mounted.
