@@ -61,6 +61,8 @@ pub(crate) struct Counters {
     /// Those that the file system would have kept waiting in the submitter's task, so that a work
     /// item had to go on with them.
     pub(crate) again: Counter,
+    /// Appends written together with one that was before them.
+    pub(crate) joined: Counter,
     /// Steps of allocation ahead of a write pointer.
     pub(crate) preallocated: Counter,
     /// Writes made durable by themselves.
@@ -79,6 +81,7 @@ impl Counters {
             inline: Counter::new(),
             deferred: Counter::new(),
             again: Counter::new(),
+            joined: Counter::new(),
             preallocated: Counter::new(),
             fua: Counter::new(),
             opened: Counter::new(),
@@ -90,6 +93,7 @@ impl Counters {
                 dir.read_only_file(c"inline", &counters.inline.0);
                 dir.read_only_file(c"deferred", &counters.deferred.0);
                 dir.read_only_file(c"again", &counters.again.0);
+                dir.read_only_file(c"joined", &counters.joined.0);
                 dir.read_only_file(c"preallocated", &counters.preallocated.0);
                 dir.read_only_file(c"fua", &counters.fua.0);
                 dir.read_only_file(c"opened", &counters.opened.0);

@@ -44,7 +44,7 @@ use kernel::{
 /// file, after which it finds something.
 const MAX_RETRIES: u32 = 8;
 
-/// How far the data of a request has come.
+/// How far the data of a request has come, and that of those it leads.
 #[derive(Clone, Copy)]
 pub(crate) struct Progress {
     /// Where the data goes or comes from, from the start of the zone. For a write to a sequential
@@ -78,7 +78,7 @@ impl Progress {
 
     /// Whether all is done after an attempt with this result.
     pub(crate) fn completes(&self, rq: &Request, result: &Result<u32>) -> bool {
-        matches!(result, Ok(bytes) if self.done + bytes == rq.len_bytes())
+        matches!(result, Ok(bytes) if self.done + bytes == rq.span())
     }
 }
 
@@ -155,14 +155,20 @@ pub(crate) fn write_conventional(rq: Request, nested: Option<&Nested>) {
 
 /// Begins a write or an append to the sequential zone whose turn the request has. May sleep
 /// unless `nested`.
-pub(crate) fn write_sequential(rq: Request, nested: Option<&Nested>) {
-    let device = rq.device();
+pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>) {
     let at = match rq.op() {
-        Op::ZoneAppend => None,
-        _ => Some(device.geometry.offset_in_zone(rq.sector())),
+        Op::ZoneAppend => {
+            if nested.is_none() {
+                gather(&mut rq);
+            }
+            None
+        }
+        _ => Some(rq.device().geometry.offset_in_zone(rq.sector())),
     };
+    let device = rq.device();
+    let len = Sector::from(rq.span() >> SECTOR_SHIFT);
     let admission = match zone_of(&rq) {
-        Some(zone) => zone.admit_write(device, at, Sector::from(rq.sectors()), nested.is_none()),
+        Some(zone) => zone.admit_write(device, at, len, nested.is_none()),
         None => return rq.end(Status::IO_ERROR),
     };
 
@@ -173,6 +179,51 @@ pub(crate) fn write_sequential(rq: Request, nested: Option<&Nested>) {
         // The request keeps its turn.
         Ok(Admission::NeedsToWait) => rq.defer(),
         Err(refusal) => finish(rq, Err(refusal)),
+    }
+}
+
+/// Has the appends that wait for the turn of `rq`, itself one, go with it, as far as they fit into
+/// the zone. So the more of them there are the less each costs, and they need not wait for each
+/// other's I/O. May sleep.
+fn gather(rq: &mut Request) {
+    let device = rq.device();
+    let Some(zone) = zone_of(rq).filter(|zone| zone.turn.anyone_waits()) else {
+        return;
+    };
+    let mut room = u32::try_from(zone.room()).unwrap_or(0);
+    let mut left = device.config.append_batch;
+    let mut fits = |next: &Request| {
+        let (Some(rest), Some(less)) = (
+            room.checked_sub(next.sectors()),
+            left.checked_sub(next.sectors()),
+        ) else {
+            return false;
+        };
+        (room, left) = (rest, less);
+        true
+    };
+
+    if !fits(rq) {
+        return;
+    }
+    let followers = zone
+        .turn
+        .take_waiting(|next| next.op() == Op::ZoneAppend && fits(next));
+
+    if followers.is_empty() {
+        return;
+    }
+    followers.for_each(|next| {
+        device.counters.joined.count();
+        if next.is_fua() {
+            device.counters.fua.count();
+        }
+    });
+    if let Err(followers) = rq.lead(followers) {
+        // One after the other, then.
+        if let Some(zone) = zone_of(rq) {
+            zone.turn.give_back(followers);
+        }
     }
 }
 
@@ -200,13 +251,13 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         {
             progress.made_room = true;
         }
-        Err(error) => return settle(rq, progress.start, Err(error)),
+        Err(error) => return settle(rq, progress, Err(error)),
     }
-    if progress.done == rq.len_bytes() {
+    if progress.done == rq.span() {
         if !progress.may_wait && rq.op() != Op::Read {
             rq.device().inline_writes.worked();
         }
-        return settle(rq, progress.start, Ok(()));
+        return settle(rq, progress, Ok(()));
     }
 
     let direction = match rq.op() {
@@ -215,15 +266,15 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     };
     let file = match zone_of(&rq).map(|zone| zone.file(rq.device())) {
         Some(Ok(file)) => file,
-        Some(Err(refusal)) => return settle(rq, progress.start, Err(refusal.error())),
+        Some(Err(refusal)) => return settle(rq, progress, Err(refusal.error())),
         None => return rq.end(Status::IO_ERROR),
     };
 
     if direction == Direction::Read && file.size() <= progress.pos() {
         rq.zero_from(progress.done);
-        settle(rq, progress.start, Ok(()));
+        settle(rq, progress, Ok(()));
     } else if progress.retries > MAX_RETRIES {
-        settle(rq, progress.start, Err(EIO));
+        settle(rq, progress, Err(EIO));
     } else {
         transfer(rq, file, direction, progress, None);
     }
@@ -244,8 +295,9 @@ fn make_room(rq: &Request, progress: &Progress) -> bool {
 }
 
 /// Brings the zone's state in line with what became of the request's data, and ends the request.
-fn settle(mut rq: Request, start: Sector, result: Result) {
+fn settle(mut rq: Request, progress: Progress, result: Result) {
     let outcome = result.map_err(Refusal::File);
+    let start = progress.start;
     let Some(zone) = zone_of(&rq) else {
         return rq.end(Status::IO_ERROR);
     };
@@ -257,12 +309,22 @@ fn settle(mut rq: Request, start: Sector, result: Result) {
         zone.mark_dirty(rq.device());
         return end(rq, outcome);
     }
+
+    let span = rq.span();
+    let sector = rq.device().geometry.zone_start(zone.no) + start;
+
     if outcome.is_err() {
         // What became of the file is not known. If it cannot be found out the zone says so itself.
-        let _ = zone.resync(rq.device());
-        return finish(rq, outcome);
+        let written = match zone.resync(rq.device()) {
+            Ok(()) => progress.done,
+            Err(_) => 0,
+        };
+
+        leave(zone);
+        return end_written(rq, sector, written, outcome);
     }
-    if let Err(refusal) = zone.commit_write(rq.device(), start, Sector::from(rq.sectors())) {
+    if let Err(refusal) = zone.commit_write(rq.device(), start, Sector::from(span >> SECTOR_SHIFT))
+    {
         // Nobody moves the write pointer of a zone whose turn another one has. Should it happen,
         // the file decides, in a context that may sleep.
         log_failure(&rq, zone.no, refusal);
@@ -270,11 +332,29 @@ fn settle(mut rq: Request, start: Sector, result: Result) {
         return rq.defer();
     }
 
-    let sector = rq.device().geometry.zone_start(zone.no) + start;
-
     leave(zone);
-    if rq.op() == Op::ZoneAppend {
-        rq.set_sector(sector);
+    end_written(rq, sector, span, outcome);
+}
+
+/// Ends a request that was written at `sector`, and those that it leads, whose data is behind its
+/// own: well if all of their data is among the first `written` bytes, else with `outcome`.
+fn end_written(mut rq: Request, sector: Sector, written: u32, outcome: Result<(), Refusal>) {
+    let mut followers = rq.dismiss();
+    let mut next = Some(rq);
+    let mut at = 0;
+
+    while let Some(mut rq) = next {
+        let begin = at;
+
+        at += rq.len_bytes();
+        if at <= written {
+            if rq.op() == Op::ZoneAppend {
+                rq.set_sector(sector + Sector::from(begin >> SECTOR_SHIFT));
+            }
+            rq.end(Status::OK);
+        } else {
+            end(rq, outcome);
+        }
+        next = followers.pop();
     }
-    rq.end(Status::OK);
 }

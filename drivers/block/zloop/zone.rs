@@ -266,6 +266,16 @@ impl Zone {
         }
     }
 
+    /// Sectors from the write pointer to the capacity; none if the write pointer is in doubt.
+    pub(crate) fn room(&self) -> Sector {
+        let mut state = self.state.lock();
+
+        match state.sequential() {
+            Ok(seq) if seq.health == Health::Good => seq.wp.capacity() - seq.wp.offset(),
+            _ => 0,
+        }
+    }
+
     /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
     /// write pointer for an append (`None`). Opens the zone implicitly. Needs the turn. Sleeps only
     /// if it `may_wait`.

@@ -34,10 +34,11 @@ pub(super) enum Opt {
     PreallocKb,
     Fua,
     MaxOpenFiles,
+    AppendBatchKb,
 }
 
 /// All options with their names.
-pub(super) const OPTIONS: [(&str, Opt); 17] = [
+pub(super) const OPTIONS: [(&str, Opt); 18] = [
     ("id", Opt::Id),
     ("capacity_mb", Opt::CapacityMb),
     ("zone_size_mb", Opt::ZoneSizeMb),
@@ -55,6 +56,7 @@ pub(super) const OPTIONS: [(&str, Opt); 17] = [
     ("prealloc_kb", Opt::PreallocKb),
     ("fua", Opt::Fua),
     ("max_open_files", Opt::MaxOpenFiles),
+    ("append_batch_kb", Opt::AppendBatchKb),
 ];
 
 /// What C's `isspace()` says.

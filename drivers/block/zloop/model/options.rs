@@ -36,7 +36,7 @@ pub(crate) use super::option_list::ParseError;
 pub(crate) const HELP: &str = "add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_capacity_mb=%u,\
     conv_zones=%u,base_dir=%s,nr_queues=%u,queue_depth=%u,buffered_io,zone_append=%u,\
     ordered_zone_append,discard_write_cache,max_open_zones=%u,submit_inline=%u,prealloc_kb=%u,fua=%u,\
-    max_open_files=%u\n\
+    max_open_files=%u,append_batch_kb=%u\n\
     remove id=%d\n";
 
 /// The largest zone size in MiB, as in the C driver.
@@ -47,6 +47,9 @@ pub(crate) const MAX_QUEUE_DEPTH: u32 = 10240;
 
 /// The most to allocate ahead of a write pointer in KiB: 1 GiB.
 pub(crate) const MAX_PREALLOC_KB: u32 = 1 << 20;
+
+/// The most appends to write together in KiB: 16 MiB.
+pub(crate) const MAX_APPEND_BATCH_KB: u32 = 1 << 14;
 
 /// One command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +101,8 @@ pub(crate) struct AddOptions<'a> {
     pub(crate) fua: bool,
     /// How many zone files stay open, more or less; 0 leaves that to the driver.
     pub(crate) max_open_files: u32,
+    /// How much of the appends that wait for a zone is written together, in KiB; 0 is one at a time.
+    pub(crate) append_batch_kb: u32,
 }
 
 impl Default for AddOptions<'_> {
@@ -120,6 +125,7 @@ impl Default for AddOptions<'_> {
             prealloc_kb: 4096,
             fua: true,
             max_open_files: 0,
+            append_batch_kb: 1024,
         }
     }
 }
@@ -198,6 +204,7 @@ fn parse_add(text: &[u8]) -> Result<AddOptions<'_>, ParseError<'_>> {
             Opt::PreallocKb => add.prealloc_kb = item.unsigned(0, MAX_PREALLOC_KB)?,
             Opt::Fua => add.fua = item.unsigned(0, 1)? == 1,
             Opt::MaxOpenFiles => add.max_open_files = item.unsigned(0, U32)?,
+            Opt::AppendBatchKb => add.append_batch_kb = item.unsigned(0, MAX_APPEND_BATCH_KB)?,
         }
     }
     Ok(add)
@@ -267,6 +274,7 @@ mod tests {
         assert!(!add.ordered_zone_append && !add.discard_write_cache);
         assert!(add.submit_inline && add.fua);
         assert_eq!((add.prealloc_kb, add.max_open_files), (4096, 0));
+        assert_eq!(add.append_batch_kb, 1024);
     }
 
     #[test]
@@ -311,11 +319,12 @@ mod tests {
             prealloc_kb: 128,
             fua: true,
             max_open_files: 9,
+            append_batch_kb: 64,
         };
         let text = "id=7,capacity_mb=2048,zone_size_mb=64,zone_capacity_mb=63,conv_zones=4,\
             base_dir=/mnt/x y=z,nr_queues=2,queue_depth=64,buffered_io,zone_append=0,\
             ordered_zone_append,discard_write_cache,max_open_zones=8,submit_inline=1,prealloc_kb=128,fua=1,\
-            max_open_files=9";
+            max_open_files=9,append_batch_kb=64";
         let mut options: Vec<_> = text.split(',').collect();
         for _ in 0..options.len() {
             options.rotate_left(1);
@@ -335,7 +344,9 @@ mod tests {
             zone_capacity_mb=1|zone_capacity_mb=4294967295|conv_zones=0|conv_zones=4294967295|\
             max_open_zones=0|max_open_zones=4294967295|nr_queues=1|nr_queues=4294967295|\
             queue_depth=1|queue_depth=10240|zone_append=0|zone_append=1|\
-            submit_inline=0|submit_inline=1|prealloc_kb=0|prealloc_kb=1048576|fua=0|fua=1|max_open_files=0|max_open_files=4294967295|id=0|id=2147483647";
+            submit_inline=0|submit_inline=1|prealloc_kb=0|prealloc_kb=1048576|fua=0|fua=1|\
+            max_open_files=0|max_open_files=4294967295|append_batch_kb=0|append_batch_kb=16384|\
+            id=0|id=2147483647";
         for text in texts.split('|') {
             assert_eq!((text, add(&format!("add {text}")).is_ok()), (text, true));
         }

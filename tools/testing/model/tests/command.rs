@@ -55,6 +55,7 @@ fn reading(command: &Command<'_>) -> Reading {
             number(add.prealloc_kb),
             flag(add.fua),
             number(add.max_open_files),
+            number(add.append_batch_kb),
         ],
         base_dir: Some(add.base_dir.bytes().collect()),
     }

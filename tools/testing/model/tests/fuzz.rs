@@ -39,7 +39,7 @@ impl Rng {
     }
 }
 
-const NAMES: [&str; 17] = [
+const NAMES: [&str; 18] = [
     "id",
     "capacity_mb",
     "zone_size_mb",
@@ -57,6 +57,7 @@ const NAMES: [&str; 17] = [
     "prealloc_kb",
     "fua",
     "max_open_files",
+    "append_batch_kb",
 ];
 
 const VALUES: [&str; 34] = [

@@ -25,7 +25,7 @@ const MAX: i128 = u32::MAX as i128;
 /// The number of options.
 pub(crate) const OPTIONS: usize = KINDS.len();
 
-const KINDS: [(&str, Kind); 17] = [
+const KINDS: [(&str, Kind); 18] = [
     ("id", Kind::Id),
     ("capacity_mb", Kind::Number(1, MAX)),
     ("zone_size_mb", Kind::PowerOfTwo(16384)),
@@ -43,6 +43,7 @@ const KINDS: [(&str, Kind); 17] = [
     ("prealloc_kb", Kind::Number(0, 1 << 20)),
     ("fua", Kind::Number(0, 1)),
     ("max_open_files", Kind::Number(0, MAX)),
+    ("append_batch_kb", Kind::Number(0, 1 << 14)),
 ];
 
 /// Digits in a base, if they are nothing else and not too many for 128 bits.

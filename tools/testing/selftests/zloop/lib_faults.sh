@@ -25,6 +25,12 @@ backing_xfs_rt() {
 rt_fail() { dm_swap "$RT" "$RT_BAD"; }
 rt_work() { dm_swap "$RT" "$RT_GOOD"; }
 
+# rt_slow MS: each I/O takes that much longer.
+rt_slow() {
+	modprobe -q dm-delay
+	dm_swap "$RT" "0 $(blockdev --getsz "$DM") delay ${RT_GOOD#* linear } $1"
+}
+
 # ext4 on a device whose table can be exchanged. Sets BDIR, EXT4DM (name), EXT4DEV (device below).
 backing_ext4_dm() {
 	new_loop "${1:-200}"

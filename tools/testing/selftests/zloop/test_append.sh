@@ -4,6 +4,7 @@
 # Native, ordered and emulated zone append, through the NVMe target.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_faults.sh"
 . "$(dirname "$0")/lib_nvmet.sh"
 
 O=capacity_mb=16,zone_size_mb=4,zone_capacity_mb=3,conv_zones=0
@@ -131,6 +132,54 @@ t_order() {
 	rm "$ZL_T/out"
 }
 
+# How many appends of so many threads to one zone end within four seconds; in REPLY.
+appends() {
+	local line
+	rt_slow 60
+	line=$("$ZBDTOOL" append-hammer "$NVME" --first 0 --threads "$1" --len "$NVMET_SAFE_LEN" --rest 8 --seconds 4 \
+		--acks "$ZL_T/acks" 2>&1) || fail "$line"
+	diag "$1 threads: $line"
+	[[ $line == *"failed=0 "* ]] || fail "$line"
+	rt_work
+	line=$("$ZBDTOOL" append-verify "$DEV" "$ZL_T/acks") || fail "$line"
+	rm "$ZL_T/acks"
+	REPLY=${line#*acknowledged=}
+	REPLY=${REPLY%% *}
+	steps "$DEV" <<-END
+	consistent all = ok
+	reset z0 = ok
+	END
+}
+
+# On a disk on which each I/O takes a while appends to one zone do not wait for each other's.
+slow_disk() {
+	local one counter=/sys/kernel/debug/zloop/zloop0/joined
+	backing_xfs_rt
+	add "capacity_mb=512,zone_size_mb=128,conv_zones=0,nr_queues=2,$1"
+	nvmet_up "$DEV"
+	appends 1
+	one=$REPLY
+	appends 8
+	((REPLY >= 3 * one)) || fail "$one appends of one thread, $REPLY of eight"
+	[ ! -e "$counter" ] || (($(< "$counter") > 0)) || fail "none went with another one"
+}
+
+# Each on its own, they wait for each other.
+t_slow_disk_alone() {
+	local one
+	backing_xfs_rt
+	add "capacity_mb=512,zone_size_mb=128,conv_zones=0,nr_queues=2,append_batch_kb=0"
+	nvmet_up "$DEV"
+	appends 1
+	one=$REPLY
+	appends 8
+	((REPLY <= 2 * one)) || fail "$one appends of one thread, $REPLY of eight"
+}
+
+t_slow_disk() { slow_disk submit_inline=0,append_batch_kb=1024; }
+t_slow_disk_ordered() { slow_disk ordered_zone_append,submit_inline=0,append_batch_kb=1024; }
+t_slow_disk_inline() { slow_disk submit_inline=1,prealloc_kb=1024,append_batch_kb=1024; }
+
 tap_run t_native "native zone append"
 tap_run t_ordered "ordered zone append"
 tap_run t_emulated "zone_append=0: the block layer emulates it"
@@ -140,4 +189,8 @@ tap_run t_parallel_ordered "parallel ordered appends"
 tap_run t_parallel_emulated "parallel emulated appends"
 tap_run t_parallel_xfs "parallel ordered appends, zones on XFS"
 tap_run t_order "ordered_zone_append: sectors in order of submission"
+tap_run t_slow_disk_alone "appends to one zone on a slow disk, append_batch_kb=0"
+tap_run t_slow_disk "appends to one zone on a slow disk"
+tap_run t_slow_disk_ordered "ordered appends to one zone on a slow disk"
+tap_run t_slow_disk_inline "appends to one zone on a slow disk, the short way"
 tap_end

@@ -333,8 +333,7 @@ t_remove_suspended() {
 t_delay() {
 	local out
 	backing_xfs_rt
-	modprobe -q dm-delay
-	dm_swap "$RT" "0 $(blockdev --getsz "$DM") delay ${RT_GOOD#* linear } 60"
+	rt_slow 60
 	add "capacity_mb=64,zone_size_mb=4,conv_zones=1,nr_queues=2"
 	out=$("$ZBDTOOL" hammer "$DEV" --threads 6 --first 1 --zones 12 --seconds 4 --reporters 1 --manage) || fail "$out"
 	diag "$out"

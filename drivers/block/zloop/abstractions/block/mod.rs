@@ -14,6 +14,7 @@
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
+mod convoy;
 pub(crate) mod gen_disk;
 pub(crate) mod limits;
 pub(crate) mod nested;

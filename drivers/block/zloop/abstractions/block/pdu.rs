@@ -3,6 +3,7 @@
 //! The driver's part of a request: memory that blk-mq allocates behind each `struct request`.
 
 use super::{
+    convoy::Convoy,
     operations::Operations,
     request::Request,
     status::Status, //
@@ -57,7 +58,9 @@ pub(super) struct Pdu<T: Operations> {
     pub(super) result: UnsafeCell<isize>,
     /// Keeps the file of `kiocb` open.
     pub(super) file: UnsafeCell<Option<BackingFile>>,
-    /// Copy of the segments of a request of several bios.
+    /// Others whose data goes with this request's.
+    pub(super) convoy: UnsafeCell<Convoy<T>>,
+    /// Copy of the segments of a request of several bios, or of a convoy.
     pub(super) bvecs: UnsafeCell<KVec<bindings::bio_vec>>,
     /// Status to end the request with.
     status: UnsafeCell<Status>,
@@ -109,6 +112,7 @@ impl<T: Operations> Pdu<T> {
                 completion: Atomic::new(NORMAL),
                 result: UnsafeCell::new(0),
                 file: UnsafeCell::new(None),
+                convoy: UnsafeCell::new(Convoy::default()),
                 bvecs: UnsafeCell::new(KVec::new()),
                 status: UnsafeCell::new(Status::OK),
                 next: UnsafeCell::new(None),

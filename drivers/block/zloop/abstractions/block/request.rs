@@ -176,8 +176,17 @@ impl<T: Operations> Request<T> {
         unsafe { (*queue).queue_raw(work) };
     }
 
-    /// Ends the request: the submitter gets `status`. Any context.
-    pub(crate) fn end(self, status: Status) {
+    /// Ends the request and those that it [leads](Request::lead): the submitters get `status`. Any
+    /// context.
+    pub(crate) fn end(mut self, status: Status) {
+        if !self.convoy().is_empty() {
+            let mut followers = self.dismiss();
+
+            while let Some(rq) = followers.pop() {
+                rq.end(status);
+            }
+        }
+
         let rq = self.into_raw().as_ptr();
         // SAFETY: By the type invariants the request has an initialised PDU.
         let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };

@@ -9,6 +9,7 @@
 //! [`include/linux/uio.h`](srctree/include/linux/uio.h)
 
 use super::{
+    convoy,
     nested::Nested,
     operations::Operations,
     pdu::Pdu,
@@ -48,8 +49,8 @@ pub(crate) enum Caching {
 const QUEUED: isize = -(bindings::EIOCBQUEUED as isize);
 
 impl<T: Operations> Request<T> {
-    /// Reads from or writes to `file` at byte `pos` all of the request's data but the first `skip`
-    /// bytes, which were moved before.
+    /// Reads from or writes to `file` at byte `pos` all of the request's data, and that of those it
+    /// [leads](Request::lead), but the first `skip` bytes, which were moved before.
     ///
     /// The request comes back through [`Operations::io_done`], possibly before this function
     /// returns. A write with `REQ_FUA` is durable when it comes back, and so is all that is needed to
@@ -101,7 +102,11 @@ impl<T: Operations> Request<T> {
             Caching::Direct => ffi::IOCB_DIRECT,
             Caching::Buffered => 0,
         } | extra_flags
-            | if self.is_fua() { ffi::IOCB_DSYNC } else { 0 };
+            | if self.is_any_fua() {
+                ffi::IOCB_DSYNC
+            } else {
+                0
+            };
         let raw_file = file.as_file().as_ptr();
         // SAFETY: The request is valid and owned here.
         let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
@@ -168,14 +173,18 @@ impl<T: Operations> Request<T> {
             Direction::Write => bindings::ITER_SOURCE,
         };
 
+        let alone = self.convoy().is_empty();
+
         // SAFETY: The request is valid and has data, and `iter` may be written to.
-        if !unsafe { ffi::zloop_rq_iter_in_place(rq, dir, iter) } {
-            self.copy_segments()?;
+        if !(alone && unsafe { ffi::zloop_rq_iter_in_place(rq, dir, iter) }) {
+            if alone {
+                self.copy_segments()?;
+            }
             // SAFETY: The request is owned here, and no I/O of it is in flight.
             let bvecs = unsafe { &*self.pdu().bvecs.get() };
 
             // CAST: The length of a request fits.
-            let len = self.len_bytes() as usize;
+            let len = self.span() as usize;
 
             // SAFETY: `iter` may be written to, and the segments stay until the request's next
             // I/O.
@@ -191,17 +200,10 @@ impl<T: Operations> Request<T> {
 
     /// Collects the segments of a request of several bios in the PDU.
     fn copy_segments(&self) -> Result {
-        // SAFETY: With no room given the function only counts.
-        let nr = unsafe { ffi::zloop_rq_bvecs(self.as_raw(), core::ptr::null_mut(), 0) };
-        // CAST: The number of segments of a request fits.
-        let capacity = nr as usize;
         // The work item's scope turns this into GFP_NOIO.
-        let mut bvecs = KVec::with_capacity(capacity, GFP_KERNEL)?;
+        let mut bvecs = KVec::with_capacity(convoy::segments(self), GFP_KERNEL)?;
 
-        // SAFETY: There is room for `nr` elements.
-        let filled = unsafe { ffi::zloop_rq_bvecs(self.as_raw(), bvecs.as_mut_ptr(), nr) };
-        // SAFETY: The function initialised the first `nr` elements, as many as it counted before.
-        unsafe { bvecs.inc_len(capacity.min(filled as usize)) };
+        convoy::add_segments(self, &mut bvecs);
         // SAFETY: The request is owned here, and no I/O of it is in flight.
         unsafe { *self.pdu().bvecs.get() = bvecs };
         Ok(())
@@ -255,8 +257,9 @@ unsafe fn put_io<T: Operations>(rq: *mut bindings::request) {
     drop(unsafe { (*pdu.file.get()).take() });
     // SAFETY: As above; the copied segments are not used any more.
     let bvecs = unsafe { &mut *pdu.bvecs.get() };
-    // Most requests have none. Dropping none is a call of the allocator, too.
-    if !bvecs.is_empty() {
+    // Most requests have none. Dropping none is a call of the allocator, too. Those of a convoy stay
+    // for the next attempt.
+    if !bvecs.is_empty() && request.convoy().is_empty() {
         drop(core::mem::take(bvecs));
     }
     // SAFETY: As above.

@@ -9,6 +9,7 @@ use super::{
 };
 use core::{
     marker::PhantomData,
+    mem::ManuallyDrop,
     ptr::NonNull, //
 };
 use kernel::bindings;
@@ -52,15 +53,70 @@ impl<T: Operations> RequestList<T> {
         };
     }
 
+    /// Whether there is none in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_none()
+    }
+
     /// Takes the request that waits longest.
     pub(crate) fn pop(&mut self) -> Option<Request<T>> {
         let (first, last) = self.ends?;
-        // SAFETY: `first` is owned by the list and has a PDU.
-        let next = unsafe { *Pdu::<T>::of(first.as_ptr()).as_ref().next.get() };
+        // SAFETY: The list owns `first`.
+        let next = unsafe { next::<T>(first) };
 
         self.ends = next.map(|next| (next, last));
         // SAFETY: The list held the only handle of `first` and has given it up.
         Some(unsafe { Request::from_raw(first.as_ptr()) })
+    }
+
+    /// Takes the request that waits longest if `fits` says so.
+    pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Request<T>) -> bool) -> Option<Request<T>> {
+        let (first, _) = self.ends?;
+        // SAFETY: The list holds the only handle of `first`; this one is lent, and gone before that
+        // is used.
+        let lent = unsafe { lend::<T>(first) };
+
+        if fits(&lent) {
+            self.pop()
+        } else {
+            None
+        }
+    }
+
+    /// Calls `f` with each request, the one that waits longest first.
+    pub(crate) fn for_each(&self, mut f: impl FnMut(&Request<T>)) {
+        let mut at = self.ends.map(|(first, _)| first);
+
+        while let Some(rq) = at {
+            // SAFETY: The list holds the only handle of `rq`; this one is lent.
+            let lent = unsafe { lend::<T>(rq) };
+
+            f(&lent);
+            // SAFETY: The list owns `rq`.
+            at = unsafe { next::<T>(rq) };
+        }
+    }
+
+    /// Adds the requests of `first` before all others.
+    pub(crate) fn prepend(&mut self, mut first: Self) {
+        let Some((head, tail)) = first.ends.take() else {
+            return;
+        };
+
+        self.ends = match self.ends {
+            None => Some((head, tail)),
+            Some((next, last)) => {
+                // SAFETY: `tail` is owned by this list now.
+                unsafe { set_next::<T>(tail, Some(next)) };
+                Some((head, last))
+            }
+        };
+    }
+}
+
+impl<T: Operations> Default for RequestList<T> {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -68,6 +124,31 @@ impl<T: Operations> Drop for RequestList<T> {
     fn drop(&mut self) {
         while self.pop().is_some() {}
     }
+}
+
+/// A handle to look at a request with. It does not end the request when it is dropped.
+///
+/// # Safety
+///
+/// The caller must own `rq`, and use no other handle of it while this one exists.
+unsafe fn lend<T: Operations>(rq: NonNull<bindings::request>) -> ManuallyDrop<Request<T>> {
+    // SAFETY: By this function's contract.
+    ManuallyDrop::new(unsafe { Request::from_raw(rq.as_ptr()) })
+}
+
+/// The request behind `rq` in its list.
+///
+/// # Safety
+///
+/// The caller must own `rq`, a request with a PDU of `T`.
+unsafe fn next<T: Operations>(
+    rq: NonNull<bindings::request>,
+) -> Option<NonNull<bindings::request>> {
+    // SAFETY: By this function's contract the PDU is valid.
+    let link = unsafe { Pdu::<T>::of(rq.as_ptr()).as_ref().next.get() };
+
+    // SAFETY: The owner of the request is the only one to use its link.
+    unsafe { *link }
 }
 
 /// # Safety

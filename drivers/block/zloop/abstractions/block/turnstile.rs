@@ -81,6 +81,37 @@ impl<T: Operations> Turnstile<T> {
         }
     }
 
+    /// Whether others wait for the turn.
+    pub(crate) fn anyone_waits(&self) -> bool {
+        match &*self.turn.lock() {
+            Turn::Free => false,
+            Turn::Taken(waiting) => !waiting.is_empty(),
+        }
+    }
+
+    /// Takes those that wait longest out of the line, up to the first that does not fit. The caller
+    /// must have the turn, and act for them, too.
+    pub(crate) fn take_waiting(&self, mut fits: impl FnMut(&Request<T>) -> bool) -> RequestList<T> {
+        let mut taken = RequestList::new();
+
+        if let Turn::Taken(waiting) = &mut *self.turn.lock() {
+            while let Some(rq) = waiting.pop_if(&mut fits) {
+                taken.push(rq);
+            }
+        }
+        taken
+    }
+
+    /// Puts requests back that [`Turnstile::take_waiting`] returned, before all others. The caller
+    /// must have the turn.
+    pub(crate) fn give_back(&self, requests: RequestList<T>) {
+        match &mut *self.turn.lock() {
+            // Whoever has the turn was to call this: there is none to wait for.
+            Turn::Free => {}
+            Turn::Taken(waiting) => waiting.prepend(requests),
+        }
+    }
+
     /// Gives the turn up, which the caller must have, and hands it to the request that waits
     /// longest, if any: it is returned.
     #[must_use = "the request returned has the turn and must go on"]
