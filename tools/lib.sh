@@ -6,6 +6,8 @@
 
 set -euo pipefail
 export LC_ALL=C.UTF-8
+# Ctrl-C ends the script also if the command that it interrupted went on, or ended in another way.
+trap 'exit 130' INT
 # chroot, ip and others, which users do not have in theirs.
 PATH=$PATH:/usr/sbin:/sbin
 umask 022
