@@ -147,6 +147,6 @@ tap_run t_add_remove_small "$SMALL cycles of a small device"
 if [ "$ZLOOP_DRIVER" = c ]; then
 	t_failed_adds() { skip "a failed add leaks a file in the C driver (test_b17)"; }
 fi
-tap_run t_failed_adds "600 failed adds"
-tap_run t_module_reload "50 cycles of rmmod and modprobe"
+tap_run t_failed_adds "$((4 * FAILING)) failed adds"
+tap_run t_module_reload "$RELOADS cycles of rmmod and modprobe"
 tap_end
