@@ -213,18 +213,18 @@ fn gather(rq: &mut Request) {
     if followers.is_empty() {
         return;
     }
-    followers.for_each(|next| {
-        device.counters.joined.count();
-        if next.is_fua() {
-            device.counters.fua.count();
-        }
-    });
     if let Err(followers) = rq.lead(followers) {
         // One after the other, then.
         if let Some(zone) = zone_of(rq) {
             zone.turn.give_back(followers);
         }
     }
+    rq.followers().for_each(|next| {
+        next.device().counters.joined.count();
+        if next.is_fua() {
+            next.device().counters.fua.count();
+        }
+    });
 }
 
 /// Goes on after an attempt to move the data. Sleeps unless the attempt

@@ -86,6 +86,11 @@ impl<T: Operations> Request<T> {
         core::mem::take(convoy).followers
     }
 
+    /// Those that go with this request.
+    pub(crate) fn followers(&self) -> &RequestList<T> {
+        &self.convoy().followers
+    }
+
     /// Length in bytes of what an I/O moves: the data of this request and that of its followers.
     #[inline]
     pub(crate) fn span(&self) -> u32 {
