@@ -44,8 +44,8 @@ pub(crate) trait Operations: Sized + 'static {
 
     /// Takes a new request. Process context. Must not sleep without `nested`.
     ///
-    /// With `nested` sleeping keeps the submitter waiting, and the request's I/O may be submitted at once by [`Request::try_submit`];
-    /// otherwise the submitter is in no state for that.
+    /// With `nested` sleeping keeps the submitter waiting, and the request's I/O may be submitted at
+    /// once by [`Request::try_submit`]; otherwise the submitter is in no state for that.
     fn queue(rq: Request<Self>, nested: Option<&Nested>);
 
     /// Continues a request that was given to [`Request::defer`]. Process context, may sleep;
@@ -77,8 +77,8 @@ pub(super) struct VTables<T: Operations>(PhantomData<T>);
 impl<T: Operations> VTables<T> {
     /// # Safety
     ///
-    /// Called by blk-mq only: `hctx` is valid, and `(*bd).rq` is a request of a tag set made by [`super::tag_set`] that
-    /// the driver owns from now on.
+    /// Called by blk-mq only: `hctx` is valid, and `(*bd).rq` is a request of a tag set made by
+    /// [`super::tag_set`] that the driver owns from now on.
     unsafe extern "C" fn queue_rq(
         hctx: *mut bindings::blk_mq_hw_ctx,
         bd: *const bindings::blk_mq_queue_data,

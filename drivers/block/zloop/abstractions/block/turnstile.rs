@@ -106,7 +106,7 @@ impl<T: Operations> Turnstile<T> {
     /// must have the turn.
     pub(crate) fn give_back(&self, requests: RequestList<T>) {
         match &mut *self.turn.lock() {
-            // Whoever has the turn was to call this: there is none to wait for.
+            // The caller does not have the turn. Dropping the requests ends them with an error.
             Turn::Free => {}
             Turn::Taken(waiting) => waiting.prepend(requests),
         }
