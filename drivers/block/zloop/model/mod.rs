@@ -35,6 +35,7 @@ pub(crate) mod preallocation;
 pub(crate) mod record;
 pub(crate) mod write_pointer;
 
+mod base_dir;
 mod option_list;
 mod text;
 

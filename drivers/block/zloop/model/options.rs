@@ -17,20 +17,18 @@
 
 #![forbid(unsafe_code)]
 
-use core::fmt;
-
-use super::{
-    option_list::{
-        is_blank,
-        split,
-        ErrorKind,
-        Items,
-        Opt, //
-    },
-    text::write_escaped, //
+use super::option_list::{
+    is_blank,
+    split,
+    ErrorKind,
+    Items,
+    Opt, //
 };
 
-pub(crate) use super::option_list::ParseError;
+pub(crate) use super::{
+    base_dir::BaseDir,
+    option_list::ParseError, //
+};
 
 /// What a read of the control device returns: one line for each command.
 pub(crate) const HELP: &str = "add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_capacity_mb=%u,\
@@ -127,32 +125,6 @@ impl Default for AddOptions<'_> {
             max_open_files: 0,
             append_batch_kb: 1024,
         }
-    }
-}
-
-/// The value of `base_dir`: not empty, without NUL bytes, still in its written form.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct BaseDir<'a>(&'a [u8]);
-
-impl<'a> BaseDir<'a> {
-    /// The bytes of the path.
-    pub(crate) fn bytes(self) -> impl Iterator<Item = u8> + Clone + 'a {
-        let mut rest = self.0;
-        core::iter::from_fn(move || {
-            // The backslash of a pair is dropped; the comma then comes as itself.
-            if rest.starts_with(b"\\,") {
-                rest = rest.get(1..)?;
-            }
-            let (&byte, tail) = rest.split_first()?;
-            rest = tail;
-            Some(byte)
-        })
-    }
-}
-
-impl fmt::Display for BaseDir<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.bytes().try_for_each(|byte| write_escaped(f, byte))
     }
 }
 
