@@ -19,6 +19,10 @@ use crate::{
         pinned_slice::PinnedSlice,
         task, //
     },
+    block_geometry::{
+        block_geometry,
+        BlockGeometry, //
+    },
     cache,
     commands::Driver,
     device::{
@@ -38,11 +42,7 @@ use crate::{
         self,
         Reservation, //
     },
-    store::{
-        self,
-        BlockGeometry,
-        Store, //
-    },
+    store::Store,
     zone::Zone,
 };
 use kernel::{
@@ -177,7 +177,7 @@ fn zones(
 ) -> Result<(PinnedSlice<Zone>, BackingFile, BlockGeometry)> {
     let size = store.provide_zone(0)?;
     let first = store.open_zone(0)?;
-    let block = store::block_geometry(&first.direct_io_facts());
+    let block = block_geometry(&first.direct_io_facts());
 
     geometry
         .check_block_size(block.block_size)

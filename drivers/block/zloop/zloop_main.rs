@@ -25,6 +25,7 @@ use kernel::{
 
 mod abstractions;
 mod add;
+mod block_geometry;
 mod cache;
 mod chance;
 mod commands;
