@@ -18,6 +18,12 @@
 #![forbid(unsafe_code)]
 
 mod file;
+mod io;
+
+pub(crate) use io::{
+    Admission,
+    ReadFrom, //
+};
 
 use crate::{
     abstractions::{
@@ -122,27 +128,6 @@ pub(crate) enum Snapshot {
     InDoubt,
 }
 
-/// Whether one write may go on.
-pub(crate) enum Admission {
-    /// It may.
-    Granted {
-        file: BackingFile,
-        /// First sector of the write from the start of the zone.
-        start: Sector,
-    },
-    /// Something has to be done before that sleeps.
-    NeedsToWait,
-}
-
-/// Where a read gets its data.
-pub(crate) enum ReadFrom {
-    File(BackingFile),
-    /// All of it is beyond the write pointer.
-    Nowhere,
-    /// The file has to be opened first, which sleeps.
-    NeedsToWait,
-}
-
 impl State {
     fn sequential(&mut self) -> Result<&mut Sequential, Refusal> {
         match &mut self.kind {
@@ -233,133 +218,6 @@ impl Zone {
                 }
             }
         }
-    }
-
-    /// Where a read at `offset` sectors from the start of the zone finds its data. Sleeps only if
-    /// it `may_wait`.
-    pub(crate) fn read_from(
-        &self,
-        device: &Device,
-        offset: Sector,
-        may_wait: bool,
-    ) -> Result<ReadFrom, Refusal> {
-        let mut state = self.state.lock();
-
-        if let Ok(seq) = state.sequential() {
-            if seq.health == Health::Good && offset >= seq.wp.offset() {
-                return Ok(ReadFrom::Nowhere);
-            }
-        }
-        match state.open_file()? {
-            Some(file) => Ok(ReadFrom::File(file)),
-            None if may_wait => {
-                drop(state);
-                let file = self.file(device);
-
-                if file.is_err() && self.turn.try_take() {
-                    let _ = self.recover(device);
-                    crate::commands::leave(self);
-                }
-                file.map(ReadFrom::File)
-            }
-            None => Ok(ReadFrom::NeedsToWait),
-        }
-    }
-
-    /// Sectors from the write pointer to the capacity; none if the write pointer is in doubt.
-    pub(crate) fn room(&self) -> Sector {
-        let mut state = self.state.lock();
-
-        match state.sequential() {
-            Ok(seq) if seq.health == Health::Good => seq.wp.capacity() - seq.wp.offset(),
-            _ => 0,
-        }
-    }
-
-    /// Admits a write of `len` sectors: at `at` sectors from the start of the zone, or at the
-    /// write pointer for an append (`None`). Opens the zone implicitly. Needs the turn. Sleeps only
-    /// if it `may_wait`.
-    ///
-    /// The write pointer stays where it is until [`Zone::commit_write`].
-    pub(crate) fn admit_write(
-        &self,
-        device: &Device,
-        at: Option<Sector>,
-        len: Sector,
-        may_wait: bool,
-    ) -> Result<Admission, Refusal> {
-        if may_wait {
-            self.recover(device)?;
-        }
-
-        let mut state = self.state.lock();
-        let file = match state.open_file()? {
-            Some(file) => file,
-            None if may_wait => {
-                drop(state);
-                let file = self.file(device).inspect_err(|_| {
-                    // The next one finds the zone as it is now.
-                    let _ = self.recover(device);
-                })?;
-
-                state = self.state.lock();
-                file
-            }
-            None => return Ok(Admission::NeedsToWait),
-        };
-        let seq = state.sequential()?;
-
-        if !may_wait && seq.health != Health::Good {
-            return Ok(Admission::NeedsToWait);
-        }
-        let capacity = seq.wp.capacity();
-        let plan = match at {
-            Some(at) => seq.wp.plan_write(at, len),
-            None => seq.wp.plan_append(len),
-        }
-        .map_err(Refusal::Write)?;
-        let start = plan.start();
-        let step = seq
-            .ahead
-            .before_write(start, start + len, capacity, device.config.preallocate);
-
-        if step.is_some() && !may_wait {
-            return Ok(Admission::NeedsToWait);
-        }
-        seq.may_be_open = true;
-        device.open_implicitly(self.no)?;
-        drop(state);
-        if let Some(step) = step {
-            self.allocate_ahead(device, &file, step);
-        }
-        Ok(Admission::Granted { file, start })
-    }
-
-    /// Moves the write pointer over `len` sectors at `start` that were written, as admitted. Needs
-    /// the turn.
-    pub(crate) fn commit_write(
-        &self,
-        device: &Device,
-        start: Sector,
-        len: Sector,
-    ) -> Result<(), Refusal> {
-        let mut state = self.state.lock();
-        let seq = state.sequential()?;
-        let plan = seq.wp.plan_write(start, len).map_err(Refusal::Write)?;
-        let full = plan.fills_zone();
-
-        plan.commit();
-        seq.written = true;
-        if full {
-            seq.close(device, self.no);
-        }
-        state.mark_dirty(device, self.no);
-        Ok(())
-    }
-
-    /// Notes that the file was written to, as far as [`crate::flush`] is concerned.
-    pub(crate) fn mark_dirty(&self, device: &Device) {
-        self.state.lock().mark_dirty(device, self.no);
     }
 
     /// Opens the zone explicitly. Needs the turn.
