@@ -25,6 +25,8 @@
  * @fn ratelimit_default_init
  * @fn revert_creds
  * @fn req_get_ioprio
+ * @fn rlimit
+ * @fn sb_end_write
  * @fn sb_init_dio_done_wq
  * @fn start_creating_noperm
  * @fn lookup_one_positive_unlocked
@@ -103,6 +105,7 @@ ZLOOP_CONST(unsigned int, PF_MEMALLOC);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOFS);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOIO);
 ZLOOP_CONST(blk_opf_t, REQ_FUA);
+ZLOOP_CONST(unsigned int, RLIMIT_FSIZE);
 #endif
 
 #endif

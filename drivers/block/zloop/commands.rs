@@ -80,8 +80,10 @@ impl Operations for Driver {
 
         match (rq.op(), nested) {
             (Op::Read, Some(nested)) => return transfer::read(rq, Some(nested)),
+            // The zone's file is none that the task writes: a limit to the size of those must not
+            // stop it.
             (Op::Write | Op::ZoneAppend, Some(nested))
-                if rq.device().inline_writes.is_worth_it() =>
+                if !task::has_file_size_limit() && rq.device().inline_writes.is_worth_it() =>
             {
                 if is_conventional(&rq) {
                     return transfer::write_conventional(rq, Some(nested));

@@ -233,8 +233,12 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     match result {
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
-        // A block device that cannot be asked not to wait refuses with the second one.
-        Err(error) if (error == EAGAIN || error == compat::eopnotsupp()) && !progress.may_wait => {
+        // A block device that cannot be asked not to wait refuses with the second one; a task that
+        // is being killed for memory gets the third.
+        Err(error)
+            if !progress.may_wait
+                && (error == EAGAIN || error == compat::eopnotsupp() || error == ENOMEM) =>
+        {
             let device = rq.device();
 
             device.counters.again.count();

@@ -23,6 +23,19 @@ pub(crate) fn fatal_signal_pending() -> bool {
     unsafe { ffi::fatal_signal_pending(Task::current_raw()) != 0 }
 }
 
+/// Whether there is a limit to the size of the files that the calling task may write
+/// (`RLIMIT_FSIZE`).
+///
+/// Process context.
+#[inline]
+pub(crate) fn has_file_size_limit() -> bool {
+    /// `~0UL`, which bindgen does not evaluate (include/uapi/asm-generic/resource.h).
+    const RLIM_INFINITY: c_ulong = c_ulong::MAX;
+
+    // SAFETY: The current task is valid, and the limit exists.
+    unsafe { ffi::rlimit(ffi::RLIMIT_FSIZE) != RLIM_INFINITY }
+}
+
 /// Whether the caller runs in a task, as opposed to an interrupt of any kind.
 ///
 /// That alone does not allow to sleep: a spinlock may be held. Any context.

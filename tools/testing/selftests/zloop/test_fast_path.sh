@@ -331,6 +331,27 @@ t_frozen() {
 	steps "$DEV" <<< "report z1 = IMP_OPEN +68k"
 }
 
+# The limit of the size of files that a task may write does not concern a device, nor so the files behind it.
+t_file_size_limit() {
+	backing xfs
+	add "$O"
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	write z1+64k 64k = ok
+	write z0+1m 64k = ok
+	END
+	(
+		ulimit -f 16
+		steps "$DEV" <<-END
+		write z1+128k 4k = ok
+		write z1+132k 64k = ok
+		write z0+1m 64k seed=2 = ok
+		read z0+1m 64k seed=2 = ok
+		END
+	) || fail "a task with a limit cannot write (status $?)"
+	steps "$DEV" <<< "read z1 196k = ok"
+}
+
 t_prealloc_steps_xfs() { t_prealloc_steps xfs; }
 t_prealloc_steps_ext4() { t_prealloc_steps ext4; }
 t_given_back_xfs() { t_prealloc_given_back xfs; }
@@ -355,5 +376,6 @@ tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that
 tap_run t_fua "native FUA, and without it"
 tap_run t_times_xfs "the times of written zone files, XFS"
 tap_run t_times_btrfs "the times of written zone files, btrfs"
+tap_run t_file_size_limit "a task's limit of file sizes does not count"
 tap_run t_frozen "a submitter does not wait for a frozen file system"
 tap_end
