@@ -259,6 +259,8 @@ impl Device {
                 error.to_errno()
             );
         }
+        // Those that have helped with the flush still know the files.
+        self.queue.flush();
         for zone in self.zones.iter() {
             zone.update_times();
             zone.forget_file();

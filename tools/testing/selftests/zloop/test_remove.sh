@@ -145,6 +145,49 @@ t_umount_at_once_xfs() {
 	umount_at_once xfs
 }
 
+# Nothing is between them at all. Several files have something to be flushed, who helps with that gets no processor for a
+# while, and does not keep the device: somebody else does.
+t_umount_next() {
+	local i zone
+	backing tmpfs
+	for ((i = 0; i < 3; i++)); do
+		add "$O"
+		steps "$DEV" <<-END
+		reset all = ok
+		$(for zone in 0 1 2 3 4 5 6 7; do echo "write z$zone 4k = ok"; done)
+		END
+		hold "$DEV" --readonly
+		for _ in $(seq "$(nproc)"); do
+			chrt -f 10 bash -c 'while :; do :; done' &
+			undo pid $!
+		done
+		chrt -f 50 "$ZBDTOOL" then-umount "remove id=0" "$BDIR" > "$ZL_T/out" || fail "round $i: $(< "$ZL_T/out")"
+		rm "$ZL_T/out"
+		pkill -f 'while :; do :; done'
+		release
+		must mount -t tmpfs none "$BDIR"
+	done
+}
+
+# The same command without an id gets the same device again, also if somebody still looks at the one that was removed.
+t_add_again_while_open() {
+	backing_tmpfs
+	add "$O"
+	steps "$DEV" <<< "write z1 64k = ok"
+	hold "$DEV" --readonly
+	expect "open" held "$REPLY"
+	remove
+	undo dev 0
+	# shellcheck disable=SC2016 # for the shell that is started
+	background bash -c 'echo "$1" > "$2"' add "add $O,base_dir=$BDIR" "$ZL_CTL" 7>&- 8<&-
+	sleep 0.5
+	release
+	background_end
+	[ -e /sys/block/zloop0 ] || fail "the device has got another id"
+	steps "$DEV" <<< "read z1 64k = ok"
+	expect "directories" 0 "$(ls "$BDIR")"
+}
+
 # The id is free at once, with another geometry in another directory.
 t_id_free() {
 	local i
@@ -272,6 +315,8 @@ tap_run t_open_descriptor "not refused by an open descriptor; id and files are f
 tap_run t_nvme_target "not refused by the NVMe target either"
 tap_run t_umount_at_once_tmpfs "tmpfs below can be unmounted at once"
 tap_run t_umount_at_once_xfs "XFS below can be unmounted at once"
+tap_run t_umount_next "tmpfs below can be unmounted in the next system call"
+tap_run t_add_again_while_open "add without an id, while the device that was removed is open"
 tap_run t_id_free "the id is free at once"
 tap_run t_twice "two removes at once"
 tap_run t_during_io "remove during I/O"

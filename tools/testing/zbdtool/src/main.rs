@@ -129,6 +129,16 @@ enum Command {
         /// Command that removes it
         remove: String,
     },
+    /// Write a command to the control device and, right after, unmount a file system
+    ThenUmount {
+        /// Control device
+        #[arg(long, default_value = "/dev/zloop-control")]
+        dev: String,
+        /// The command
+        command: String,
+        /// Where the file system is mounted
+        dir: String,
+    },
     /// Allocation failures at each place of an operation in turn
     #[command(subcommand)]
     Faults(faults::Command),
@@ -201,6 +211,12 @@ fn run(cli: Cli) -> io::Result<bool> {
             add,
             remove,
         } => uevent::run(&dev, &add, &remove, count),
+        Command::ThenUmount { dev, command, dir } => {
+            let written = control::command(&dev, command.as_bytes())?;
+            let umounted = nix::mount::umount(dir.as_str());
+            println!("{command}: {written}, umount: {umounted:?}");
+            Ok(written == "ok" && umounted.is_ok())
+        }
         Command::Faults(command) => faults::run(&command),
         Command::Power(command) => power::run(&command),
         Command::Hold {
