@@ -50,12 +50,14 @@ use crate::{
 };
 use kernel::{
     debugfs::Scope,
+    new_mutex,
     new_spinlock,
     prelude::*,
     str::CString,
     sync::{
         atomic::{
             ordering::{
+                Acquire,
                 Full,
                 Relaxed,
                 Release, //
@@ -63,6 +65,7 @@ use kernel::{
             Atomic, //
         },
         Arc,
+        Mutex,
         SpinLock, //
     }, //
 };
@@ -111,6 +114,11 @@ pub(crate) struct Device {
     pub(crate) inline_writes: Chance,
     /// Whether a zone may have blocks allocated ahead.
     has_ahead: Atomic<u32>,
+    /// How often zones had to give them back.
+    releases: Atomic<u32>,
+    /// Held while they do.
+    #[pin]
+    releasing: Mutex<()>,
     pub(crate) counters: Pin<KBox<Scope<Counters>>>,
     /// Keeps failing I/O from flooding the log.
     #[pin]
@@ -156,6 +164,8 @@ impl Device {
             counters,
             inline_writes: Chance::new(),
             has_ahead: Atomic::new(0u32),
+            releases: Atomic::new(0u32),
+            releasing <- new_mutex!((), "Device::releasing"),
             error_log <- RateLimit::new(c"zloop"),
             reservation,
             _module: module,
@@ -213,9 +223,22 @@ impl Device {
         core::mem::swap(&mut *self.dirty.lock(), empty);
     }
 
+    /// How often zones had to give back the blocks allocated ahead in them.
+    #[inline]
+    pub(crate) fn releases(&self) -> u32 {
+        self.releases.load(Acquire)
+    }
+
     /// Gives back the blocks allocated ahead in all zones but `except`, as far as nobody is busy
-    /// with them. Returns whether there were any. Sleeps.
-    pub(crate) fn release_ahead(&self, except: ZoneNo) -> bool {
+    /// with them. Returns whether there were any, or some were given back after
+    /// [`Device::releases`] returned `before`: who finds no space may not be the only one, nor the
+    /// first. Sleeps; the caller may have the turn of a zone.
+    pub(crate) fn release_ahead(&self, except: ZoneNo, before: u32) -> bool {
+        let _guard = self.releasing.lock();
+
+        if self.releases() != before {
+            return true;
+        }
         if self.has_ahead.xchg(0, Full) == 0 {
             return false;
         }
@@ -229,6 +252,9 @@ impl Device {
             } else {
                 self.note_ahead();
             }
+        }
+        if any {
+            self.releases.fetch_add(1u32, Release);
         }
         any
     }

@@ -58,6 +58,8 @@ pub(crate) struct Progress {
     may_wait: bool,
     /// Whether blocks were given back for it already.
     made_room: bool,
+    /// [`Device::releases`](crate::device::Device::releases) before the last attempt.
+    releases: u32,
 }
 
 impl Progress {
@@ -68,6 +70,7 @@ impl Progress {
             retries: 0,
             may_wait: true,
             made_room: false,
+            releases: 0,
         }
     }
 
@@ -101,6 +104,7 @@ fn transfer(
         device.counters.fua.count();
     }
     progress.may_wait = nested.is_none();
+    progress.releases = device.releases();
     rq.command_mut().stage = Stage::Moving(progress);
     match nested {
         None => rq.submit(file, direction, caching, progress.pos(), progress.done),
@@ -291,7 +295,7 @@ fn make_room(rq: &Request, progress: &Progress) -> bool {
         return false;
     };
 
-    rq.device().release_ahead(zone.no)
+    rq.device().release_ahead(zone.no, progress.releases)
         && (is_conventional(rq)
             || zone
                 .file(rq.device())

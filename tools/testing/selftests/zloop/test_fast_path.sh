@@ -253,6 +253,38 @@ t_prealloc_full_fs() {
 	steps "$DEV" <<< "read z1 2112k = ok"
 }
 
+# Nor if several find the file system full at the same time: one of them has the others' blocks given back, which takes a
+# while.
+t_prealloc_full_fs_together() {
+	local i free pids=()
+	new_loop 400
+	make_fs ext4 "$LOOP" -m 0
+	mount_backing "$LOOP"
+	add capacity_mb=1024,zone_size_mb=16,conv_zones=0,prealloc_kb=1024
+	for ((i = 8; i < 64; i++)); do
+		printf 'write z%d 32k = ok\nwrite z%d+32k 32k = ok\n' "$i" "$i"
+	done > "$ZL_T/steps"
+	steps "$DEV" < "$ZL_T/steps"
+	rm "$ZL_T/steps"
+	ahead 63
+	[ "$REPLY" -ge 512 ] || fail "$REPLY KiB ahead, nothing to give back"
+	free=$(df --output=avail -k "$BDIR" | tail -n 1)
+	must fallocate -l "$((free - 512))K" "$BDIR/ballast"
+	# So that they begin at the same time.
+	must fsfreeze -f "$BDIR"
+	undo thaw "$BDIR"
+	for i in 0 1 2 3 4 5; do
+		"$ZBDTOOL" script "$DEV" <<< "write z$i 1m = ok" > "$ZL_T/out$i" &
+		pids+=($!)
+	done
+	sleep 1
+	must fsfreeze -u "$BDIR"
+	for i in 0 1 2 3 4 5; do
+		wait "${pids[i]}" || fail "$(< "$ZL_T/out$i")"
+		rm "$ZL_T/out$i"
+	done
+}
+
 # Nothing is set aside where it would eat memory, or where little is left.
 t_prealloc_not_there() {
 	need_counters
@@ -372,6 +404,7 @@ tap_run t_given_back_xfs "blocks ahead are given back, XFS"
 tap_run t_given_back_ext4 "blocks ahead are given back, ext4"
 tap_run t_prealloc_capacity "no blocks beyond the zone capacity"
 tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
+tap_run t_prealloc_full_fs_together "nor if several zones lack them at once"
 tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that is nearly full"
 tap_run t_fua "native FUA, and without it"
 tap_run t_times_xfs "the times of written zone files, XFS"
