@@ -55,8 +55,8 @@ pub(crate) enum Stage {
     /// Nothing has been done yet.
     #[default]
     New,
-    /// It has the turn of its zone, or waits for it.
-    InTurn,
+    /// It has the turn of its zone, or waits for it. An append may have to go alone.
+    InTurn { alone: bool },
     /// Its data is being moved.
     Moving(Progress),
     /// Some or all of its data was moved, or none; the rest needs a context that may sleep.
@@ -89,7 +89,7 @@ impl Operations for Driver {
                     return transfer::write_conventional(rq, Some(nested));
                 }
                 if let Some(rq) = enter(rq) {
-                    transfer::write_sequential(rq, Some(nested));
+                    transfer::write_sequential(rq, Some(nested), false);
                 }
                 return;
             }
@@ -115,7 +115,7 @@ impl Operations for Driver {
 
         match stage {
             Stage::New => start(rq),
-            Stage::InTurn => act(rq),
+            Stage::InTurn { alone } => act(rq, alone),
             Stage::ResetAll { zone } => reset_all(rq, zone, true),
             Stage::Moved(progress, result) => transfer::moved(rq, progress, result),
             Stage::Moving(_) => rq.end(Status::IO_ERROR),
@@ -168,7 +168,7 @@ fn enter(mut rq: Request) -> Option<Request> {
     if zone_of(&rq).is_none() {
         return Some(rq);
     }
-    rq.command_mut().stage = Stage::InTurn;
+    rq.command_mut().stage = Stage::InTurn { alone: false };
     let sector = rq.sector();
 
     Turnstile::enter(rq, move |device| device.turnstile_at(sector))
@@ -206,21 +206,22 @@ fn start(rq: Request) {
         | Op::ZoneFinish
         | Op::ZoneReset => {
             if let Some(rq) = enter(rq) {
-                act(rq);
+                act(rq, false);
             }
         }
         Op::Other => rq.end(Status::NOT_SUPPORTED),
     }
 }
 
-/// Does what a request asks of the zone whose turn it has. May sleep.
-fn act(rq: Request) {
+/// Does what a request asks of the zone whose turn it has; an append that is to go `alone` is not
+/// joined by others. May sleep.
+fn act(rq: Request, alone: bool) {
     let Some(zone) = zone_of(&rq) else {
         return rq.end(Status::IO_ERROR);
     };
     let device = rq.device();
     let outcome = match rq.op() {
-        Op::Write | Op::ZoneAppend => return transfer::write_sequential(rq, None),
+        Op::Write | Op::ZoneAppend => return transfer::write_sequential(rq, None, alone),
         Op::ZoneOpen => zone.open(device),
         Op::ZoneClose => zone.close(device),
         Op::ZoneFinish => zone.finish(device),

@@ -13,6 +13,7 @@ use crate::{
             nested::Nested,
             request::Op,
             request_io::Direction,
+            request_list::RequestList,
             status::Status, //
         },
         compat,
@@ -25,6 +26,7 @@ use crate::{
         leave,
         log_failure,
         zone_of,
+        Driver,
         Request,
         Stage, //
     },
@@ -157,12 +159,12 @@ pub(crate) fn write_conventional(rq: Request, nested: Option<&Nested>) {
     }
 }
 
-/// Begins a write or an append to the sequential zone whose turn the request has. May sleep
-/// unless `nested`.
-pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>) {
+/// Begins a write or an append to the sequential zone whose turn the request has, an append
+/// together with others unless it is to go `alone`. May sleep unless `nested`.
+pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: bool) {
     let at = match rq.op() {
         Op::ZoneAppend => {
-            if nested.is_none() {
+            if nested.is_none() && !alone {
                 gather(&mut rq);
             }
             None
@@ -182,7 +184,15 @@ pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>) {
         }
         // The request keeps its turn.
         Ok(Admission::NeedsToWait) => rq.defer(),
-        Err(refusal) => finish(rq, Err(refusal)),
+        Err(refusal) => {
+            // The others get an answer of their own.
+            let followers = rq.dismiss();
+
+            if let Some(zone) = zone_of(&rq) {
+                zone.turn.give_back(followers);
+            }
+            finish(rq, Err(refusal));
+        }
     }
 }
 
@@ -212,7 +222,7 @@ fn gather(rq: &mut Request) {
     }
     let followers = zone
         .turn
-        .take_waiting(|next| next.op() == Op::ZoneAppend && fits(next));
+        .take_waiting(|next| next.op() == Op::ZoneAppend && !goes_alone(next) && fits(next));
 
     if followers.is_empty() {
         return;
@@ -229,6 +239,11 @@ fn gather(rq: &mut Request) {
             next.device().counters.fua.count();
         }
     });
+}
+
+/// Whether a request has been part of a batch that failed.
+fn goes_alone(rq: &Request) -> bool {
+    matches!(rq.command().stage, Stage::InTurn { alone: true })
 }
 
 /// Goes on after an attempt to move the data. Sleeps unless the attempt
@@ -321,15 +336,8 @@ fn settle(mut rq: Request, progress: Progress, result: Result) {
     let span = rq.span();
     let sector = rq.device().geometry.zone_start(zone.no) + start;
 
-    if outcome.is_err() {
-        // What became of the file is not known. If it cannot be found out the zone says so itself.
-        let written = match zone.resync(rq.device()) {
-            Ok(()) => progress.done,
-            Err(_) => 0,
-        };
-
-        leave(zone);
-        return end_written(rq, sector, written, outcome);
+    if let Err(refusal) = outcome {
+        return settle_failed(rq, progress, refusal);
     }
     if let Err(refusal) = zone.commit_write(rq.device(), start, Sector::from(span >> SECTOR_SHIFT))
     {
@@ -341,28 +349,92 @@ fn settle(mut rq: Request, progress: Progress, result: Result) {
     }
 
     leave(zone);
-    end_written(rq, sector, span, outcome);
+    end_written(in_order(rq), sector);
 }
 
-/// Ends a request that was written at `sector`, and those that it leads, whose data is behind its
-/// own: well if all of their data is among the first `written` bytes, else with `outcome`.
-fn end_written(mut rq: Request, sector: Sector, written: u32, outcome: Result<(), Refusal>) {
-    let mut followers = rq.dismiss();
-    let mut next = Some(rq);
+/// After a write to a sequential zone that failed: the write pointer is taken from the file, those
+/// whose data is there end well, and the one of which a part is there fails.
+///
+/// Others that went together with it have not had a chance of their own: a batch fails as a whole
+/// for lack of the space that its last ones need. They try again one after the other, unless the
+/// file has grown by more than what was written, in which case their data may be there, too.
+fn settle_failed(rq: Request, progress: Progress, refusal: Refusal) {
+    let Some(zone) = zone_of(&rq) else {
+        return rq.end(Status::IO_ERROR);
+    };
+    let sector = rq.device().geometry.zone_start(zone.no) + progress.start;
+    // If the write pointer cannot be found out the zone says so itself.
+    let moved = zone
+        .resync(rq.device())
+        .map_or(0, |wp| wp.saturating_sub(progress.start) << SECTOR_SHIFT);
+    let done = u64::from(progress.done);
+
+    if rq.followers().is_empty() {
+        leave(zone);
+        return end(rq, Err(refusal));
+    }
+
+    let mut left = in_order(rq);
+    let mut written = RequestList::new();
+    let mut failed = RequestList::new();
     let mut at = 0;
 
-    while let Some(mut rq) = next {
-        let begin = at;
+    while let Some(rq) = left.pop_if(|rq| at + u64::from(rq.len_bytes()) <= done.min(moved)) {
+        at += u64::from(rq.len_bytes());
+        written.push(rq);
+    }
+    if moved != done {
+        failed = core::mem::take(&mut left);
+    } else if at != done {
+        left.pop().into_iter().for_each(|rq| failed.push(rq));
+    }
 
-        at += rq.len_bytes();
-        if at <= written {
-            if rq.op() == Op::ZoneAppend {
-                rq.set_sector(sector + Sector::from(begin >> SECTOR_SHIFT));
+    let mut alone = RequestList::new();
+
+    while let Some(mut rq) = left.pop() {
+        rq.command_mut().stage = Stage::InTurn { alone: true };
+        alone.push(rq);
+    }
+    // The first of them keeps the turn. While one of the others has not ended there is a device.
+    match alone.pop() {
+        Some(next) => {
+            if let Some(zone) = zone_of(&next) {
+                zone.turn.give_back(alone);
             }
-            rq.end(Status::OK);
-        } else {
-            end(rq, outcome);
+            next.defer();
         }
-        next = followers.pop();
+        // Then one has failed.
+        None => {
+            if let Some(zone) = failed.first().as_deref().and_then(zone_of) {
+                leave(zone);
+            }
+        }
+    }
+    end_written(written, sector);
+    while let Some(rq) = failed.pop() {
+        end(rq, Err(refusal));
+    }
+}
+
+/// A request and those that it leads, in the order of their data.
+fn in_order(mut rq: Request) -> RequestList<Driver> {
+    let mut all = rq.dismiss();
+    let mut first = RequestList::new();
+
+    first.push(rq);
+    all.prepend(first);
+    all
+}
+
+/// Ends requests well whose data was written one behind the other, from `sector` on.
+fn end_written(mut requests: RequestList<Driver>, mut sector: Sector) {
+    while let Some(mut rq) = requests.pop() {
+        let len = Sector::from(rq.sectors());
+
+        if rq.op() == Op::ZoneAppend {
+            rq.set_sector(sector);
+        }
+        sector += len;
+        rq.end(Status::OK);
     }
 }

@@ -339,11 +339,12 @@ impl Zone {
     /// Needs the turn; may sleep.
     ///
     /// If that fails as well the zone is in doubt, until this function or a reset or finish
-    /// succeeds.
-    pub(crate) fn resync(&self, device: &Device) -> Result<(), Refusal> {
+    /// succeeds. Returns the write pointer, in sectors from the start of the zone.
+    pub(crate) fn resync(&self, device: &Device) -> Result<Sector, Refusal> {
         let size = self.file(device)?.stat_size();
         let mut state = self.state.lock();
         let seq = state.sequential()?;
+        let before = seq.wp.offset();
         let outcome = match size {
             Err(error) => Err(Refusal::File(error)),
             Ok(size) => seq
@@ -366,7 +367,10 @@ impl Zone {
                 Health::InDoubt
             }
         };
-        seq.cache.flushed = seq.cache.flushed.min(seq.wp.offset());
+        let wp = seq.wp.offset();
+
+        seq.written |= wp != before;
+        seq.cache.flushed = seq.cache.flushed.min(wp);
         seq.ahead = Preallocation::NONE;
         // What opened the zone implicitly has not happened.
         let unused = seq.wp.is_empty() && seq.openness(device, self.no) == Openness::Implicit;
@@ -375,7 +379,7 @@ impl Zone {
             seq.close(device, self.no);
         }
         state.mark_dirty(device, self.no);
-        outcome
+        outcome.map(|()| wp)
     }
 
     /// Gets a zone out of doubt. Needs the turn; sleeps only if the zone is in doubt.
@@ -384,7 +388,7 @@ impl Zone {
 
         match health {
             Health::Good => Ok(()),
-            Health::InDoubt => self.resync(device),
+            Health::InDoubt => self.resync(device).map(|_| ()),
         }
     }
 

@@ -176,6 +176,41 @@ t_slow_disk_alone() {
 	((REPLY <= 2 * one)) || fail "$one appends of one thread, $REPLY of eight"
 }
 
+# Appends that are written together do not share the fate of the one for which there is no space. The first one waits
+# for the thaw, the others for it; then all of them are one write, of which the first MiB has blocks.
+t_batch_without_space() {
+	local free ahead good
+	backing xfs
+	add "capacity_mb=256,zone_size_mb=16,conv_zones=0,nr_queues=1,$1"
+	steps "$DEV" <<-END
+	write z1 32k = ok
+	write z1+32k 32k = ok
+	END
+	ahead=$(stat -c '%b' "$BDIR/0/seq-000001")
+	ahead=$((ahead / 2 - 64))
+	((ahead >= 512)) || fail "blocks for $ahead KiB ahead"
+	nvmet_up "$DEV"
+	free=$(df --output=avail -k "$BDIR" | tail -n 1)
+	fallocate -l "$((free - 1024))K" "$BDIR/ballast"
+	dd if=/dev/zero of="$BDIR/rest" bs=4k oflag=direct status=none 2> /dev/null
+	must fsfreeze -f "$BDIR"
+	undo thaw "$BDIR"
+	"$ZBDTOOL" append-queue "$NVMEG" --block-dev "$NVME" --zone 1 --count 32 > "$ZL_T/out" &
+	sleep 2
+	must fsfreeze -u "$BDIR"
+	wait $!
+	good=$(awk '!/result/ { sum += $1 / 1024 } END { print sum + 0 }' "$ZL_T/out")
+	diag "appends of $good KiB, blocks for $ahead KiB ahead: $(grep -c result "$ZL_T/out") failed"
+	# They are of 4, 8, 12 ... KiB.
+	((good >= ahead - 128 && good <= ahead + 256)) || fail "appends of $good KiB ended well, of $ahead KiB that have blocks"
+	steps "$DEV" <<< "report z1 = IMP_OPEN +$((64 + good))k"
+	rm "$ZL_T/out"
+}
+
+t_batch() { t_batch_without_space submit_inline=0,prealloc_kb=1024,append_batch_kb=4096; }
+t_batch_ordered() { t_batch_without_space ordered_zone_append,submit_inline=0,prealloc_kb=1024,append_batch_kb=4096; }
+t_batch_off() { t_batch_without_space submit_inline=0,prealloc_kb=1024,append_batch_kb=0; }
+
 t_slow_disk() { slow_disk submit_inline=0,append_batch_kb=1024; }
 t_slow_disk_ordered() { slow_disk ordered_zone_append,submit_inline=0,append_batch_kb=1024; }
 t_slow_disk_inline() { slow_disk submit_inline=1,prealloc_kb=1024,append_batch_kb=1024; }
@@ -189,6 +224,9 @@ tap_run t_parallel_ordered "parallel ordered appends"
 tap_run t_parallel_emulated "parallel emulated appends"
 tap_run t_parallel_xfs "parallel ordered appends, zones on XFS"
 tap_run t_order "ordered_zone_append: sectors in order of submission"
+tap_run t_batch_off "appends to a full file system, one at a time"
+tap_run t_batch "appends to a full file system, written together"
+tap_run t_batch_ordered "ordered appends to a full file system, written together"
 tap_run t_slow_disk_alone "appends to one zone on a slow disk, append_batch_kb=0"
 tap_run t_slow_disk "appends to one zone on a slow disk"
 tap_run t_slow_disk_ordered "ordered appends to one zone on a slow disk"

@@ -147,6 +147,13 @@ impl<T: Operations> Request<T> {
     }
 
     /// The driver's own part of the request.
+    #[inline]
+    pub(crate) fn command(&self) -> &T::Command {
+        // SAFETY: The request is owned by `self`, which is borrowed.
+        unsafe { &*self.pdu().command.get() }
+    }
+
+    /// The driver's own part of the request, to change it.
     ///
     /// It keeps what the last user of the same tag left in it: initialise it in
     /// [`Operations::queue`].

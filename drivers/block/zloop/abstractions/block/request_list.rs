@@ -69,6 +69,13 @@ impl<T: Operations> RequestList<T> {
         Some(unsafe { Request::from_raw(first.as_ptr()) })
     }
 
+    /// The request that waits longest.
+    pub(crate) fn first(&self) -> Option<impl core::ops::Deref<Target = Request<T>> + '_> {
+        // SAFETY: The list holds the only handle of the request; this one is lent, and gone before
+        // the list changes.
+        self.ends.map(|(first, _)| unsafe { lend::<T>(first) })
+    }
+
     /// Takes the request that waits longest if `fits` says so.
     pub(crate) fn pop_if(&mut self, fits: impl FnOnce(&Request<T>) -> bool) -> Option<Request<T>> {
         let (first, _) = self.ends?;
