@@ -42,8 +42,8 @@ impl<T: Operations> Request<T> {
     /// Has one I/O of [`Request::submit`] move the data of `followers` behind this request's own, as
     /// if all of it were one request's. The followers are kept until [`Request::dismiss`].
     ///
-    /// Returns them if there is no memory. Allocates; together they must not be longer than
-    /// `u32::MAX` bytes, and this request must have no followers yet.
+    /// Returns them if there is no memory at once, which is not worth waiting for. Together they
+    /// must not be longer than `u32::MAX` bytes, and this request must have no followers yet.
     pub(crate) fn lead(&mut self, followers: RequestList<T>) -> Result<(), RequestList<T>> {
         let mut nr = segments(self);
         let mut bytes = 0;
@@ -54,7 +54,7 @@ impl<T: Operations> Request<T> {
             bytes += rq.len_bytes();
             fua |= rq.is_fua();
         });
-        let Ok(mut bvecs) = KVec::with_capacity(nr, GFP_KERNEL) else {
+        let Ok(mut bvecs) = KVec::with_capacity(nr, GFP_NOWAIT) else {
             return Err(followers);
         };
 
