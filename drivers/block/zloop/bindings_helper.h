@@ -28,6 +28,7 @@
  * @fn rlimit
  * @fn sb_end_write
  * @fn sb_init_dio_done_wq
+ * @fn sb_start_write_trylock
  * @fn start_creating_noperm
  * @fn lookup_one_positive_unlocked
  * @fn start_creating_path

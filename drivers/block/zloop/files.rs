@@ -6,8 +6,8 @@
 //! small reads. So a file is opened when it is first needed, and when there are more than the
 //! limit, those that have not been used for a while are closed again, one or two for each that is
 //! opened. The limit is not a hard one: files stay open that have something to flush, those of
-//! conventional zones, and that of the first zone, which keeps the file system from being made
-//! read-only.
+//! conventional zones, all while the file system is frozen, and that of the first zone, which keeps
+//! the file system from being made read-only.
 
 #![forbid(unsafe_code)]
 

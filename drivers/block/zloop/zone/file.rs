@@ -39,11 +39,15 @@ impl State {
 
     /// Takes the file out if it is open, has not been used since this was last called, and nothing
     /// is lost by closing it: what was not flushed yet may meet an error that only an open file is
-    /// sure to hear of. Says as well whether it was written to since its times were set.
+    /// sure to hear of, and the times of one in a frozen file system cannot be set. Says as well
+    /// whether it was written to since its times were set.
     fn take_unused_file(&mut self) -> Option<(BackingFile, bool)> {
         let used = core::mem::take(&mut self.used);
+        let ZoneFile::Open(file) = &self.file else {
+            return None;
+        };
 
-        if used || self.dirty || !matches!(self.file, ZoneFile::Open(_)) {
+        if used || self.dirty || file.is_frozen() {
             return None;
         }
         let seq = self.sequential().ok()?;

@@ -207,5 +207,29 @@ tap_run t_truncated "a file cut behind the driver's back"
 tap_run t_extended "a file extended behind the driver's back"
 tap_run t_deleted "a file deleted behind the driver's back"
 tap_run t_replaced "a file replaced behind the driver's back"
+# Reads go on in a frozen file system, also where others have to be closed for the file that they need, whose times
+# cannot be set then.
+t_frozen() {
+	local i
+	backing xfs
+	add "$O,max_open_files=2"
+	steps "$DEV" <<-END
+	$(for zone in 1 2 3 4 5 6 7 8 9; do printf 'write z%d 64k = ok\nfsync = ok\n' "$zone"; done)
+	END
+	must fsfreeze -f "$BDIR"
+	undo thaw "$BDIR"
+	background "$ZBDTOOL" script "$DEV" <<-END
+	$(for zone in 1 2 3 4 5 6 7 8 9; do printf 'read z%d 64k = ok\n' "$zone"; done)
+	END
+	for ((i = 0; i < 100; i++)); do
+		kill -0 "$BG" 2> /dev/null || break
+		sleep 0.1
+	done
+	must fsfreeze -u "$BDIR"
+	background_end
+	((i < 100)) || fail "the reads did not end before the file system was thawed"
+}
+
+tap_run t_frozen "reads in a frozen file system"
 tap_run t_unmount "the file system can be unmounted afterwards"
 tap_end

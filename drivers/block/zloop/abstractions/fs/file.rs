@@ -134,6 +134,22 @@ impl BackingFile {
         to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })
     }
 
+    /// Whether the file system is frozen, or being frozen, so that a change of the file waits.
+    ///
+    /// Any context. It may be thawed or frozen right after.
+    pub(crate) fn is_frozen(&self) -> bool {
+        // SAFETY: The file holds a reference to its inode, whose file system never changes.
+        let sb = unsafe { (*inode(&self.0)).i_sb };
+
+        // SAFETY: An inode in use keeps its super block.
+        if !unsafe { ffi::sb_start_write_trylock(sb) } {
+            return true;
+        }
+        // SAFETY: As above; this gives back what the call above took.
+        unsafe { ffi::sb_end_write(sb) };
+        false
+    }
+
     /// Whether reads and writes can be asked not to wait.
     pub(crate) fn can_try(&self) -> bool {
         // SAFETY: The file is valid; `do_dentry_open()` has set the flag, which changes no more.
