@@ -86,6 +86,19 @@ impl Registry {
         free
     }
 
+    /// The lowest id that is free, or will be: that of a device on its way out counts as well.
+    fn lowest_free_soon(&self) -> u32 {
+        let mut free = 0;
+
+        for entry in &self.entries {
+            if entry.id != free || matches!(entry.state, State::Removing) {
+                break;
+            }
+            free += 1;
+        }
+        free
+    }
+
     fn forget(&mut self, id: u32) -> Option<Entry> {
         let at = self.position(id).ok()?;
         let entry = self.entries.remove(at).ok();
@@ -110,14 +123,15 @@ const GRACE_STEP: Delta = Delta::from_millis(100);
 
 impl Reservation {
     /// Takes `id`, or the lowest free one. `EEXIST` if it is taken. May sleep.
+    ///
+    /// Waits for a while for the id of a device that is on its way out, also if none is named: the
+    /// same command gets the same device again.
     pub(crate) fn new(id: Option<u32>) -> Result<Self> {
-        if let Some(id) = id {
-            for _ in 0..GRACE_STEPS {
-                if !is_on_its_way_out(id) || task::fatal_signal_pending() {
-                    break;
-                }
-                fsleep(GRACE_STEP);
+        for _ in 0..GRACE_STEPS {
+            if !is_on_its_way_out(id) || task::fatal_signal_pending() {
+                break;
             }
+            fsleep(GRACE_STEP);
         }
 
         let mut registry = REGISTRY.lock();
@@ -198,10 +212,13 @@ impl Drop for Reservation {
     }
 }
 
-/// Whether a device is being removed, or is removed and still open.
-fn is_on_its_way_out(id: u32) -> bool {
-    REGISTRY
-        .lock()
+/// Whether a device is being removed, or is removed and still open: the one with this id, or the
+/// one with the lowest id that is not in use.
+fn is_on_its_way_out(id: Option<u32>) -> bool {
+    let mut registry = REGISTRY.lock();
+    let id = id.unwrap_or_else(|| registry.lowest_free_soon());
+
+    registry
         .entry(id)
         .is_some_and(|entry| matches!(entry.state, State::Removing))
 }
@@ -296,6 +313,18 @@ mod tests {
         assert_eq!(with(&[1])?.lowest_free(), 0);
         assert_eq!(with(&[0, 1, 3])?.lowest_free(), 2);
         assert_eq!(with(&[0, 1, 2])?.lowest_free(), 3);
+        Ok(())
+    }
+
+    #[test]
+    fn id_of_a_device_on_its_way_out_is_free_soon() -> Result {
+        let mut registry = with(&[0, 1, 2])?;
+
+        assert_eq!(registry.lowest_free_soon(), 3);
+        registry.entry(1).ok_or(ENODEV)?.state = State::Removing;
+        assert_eq!(registry.lowest_free_soon(), 1);
+        assert_eq!(registry.lowest_free(), 3);
+        assert_eq!(with(&[1])?.lowest_free_soon(), 0);
         Ok(())
     }
 
