@@ -188,6 +188,8 @@ fn zones(
 
     let mut progress = Progress::new(store.id(), geometry.nr_zones());
     let mut next: ZoneNo = 0;
+    // Of the first sequential zone.
+    let mut first_wp = None;
 
     // CAST: The number of zones fits.
     let zones = PinnedSlice::new(geometry.nr_zones() as usize, |_| {
@@ -197,13 +199,31 @@ fn zones(
             Some(_) => Ok(size),
             None => store.provide_zone(no),
         }
-        .and_then(|size| check_zone(store, geometry, options, no, size, block.block_size));
+        .and_then(|size| check_zone(store, geometry, no, size, block.block_size));
 
+        if no == geometry.nr_conv_zones() {
+            first_wp = zone
+                .as_ref()
+                .ok()
+                .and_then(|wp| wp.as_ref().map(WritePointer::offset));
+        }
         next += 1;
         progress.show(next);
         pin_init::pin_init_scope(move || Ok(Zone::new(no, file, zone?)))
     })?;
 
+    // Last, so that a refusal leaves the attribute of a device that exists as it was.
+    if let Some(wp) = first_wp.filter(|_| options.discard_write_cache) {
+        let no = geometry.nr_conv_zones();
+        let file = store.open_zone(no)?;
+
+        cache::store(&file, geometry.zone_start(no) + wp).inspect_err(|error| {
+            pr_err!(
+                "add: discard_write_cache: the file system takes no user extended attributes: error {}\n",
+                error.to_errno()
+            )
+        })?;
+    }
     Ok((zones, first, block))
 }
 
@@ -211,7 +231,6 @@ fn zones(
 fn check_zone(
     store: &Store<'_>,
     geometry: &Geometry,
-    options: &AddOptions<'_>,
     no: ZoneNo,
     size: u64,
     block_size: u32,
@@ -220,19 +239,7 @@ fn check_zone(
         store.check_conventional(no, size)?;
         return Ok(None);
     }
-    let wp = store.write_pointer(no, size, block_size)?;
-
-    if options.discard_write_cache && no == geometry.nr_conv_zones() {
-        let file = store.open_zone(no)?;
-
-        cache::store(&file, geometry.zone_start(no) + wp.offset()).inspect_err(|error| {
-            pr_err!(
-                "add: discard_write_cache: the file system takes no user extended attributes: error {}\n",
-                error.to_errno()
-            )
-        })?;
-    }
-    Ok(Some(wp))
+    Ok(Some(store.write_pointer(no, size, block_size)?))
 }
 
 /// Says every now and then how far it has come with the zones.

@@ -251,6 +251,27 @@ many() {
 	END
 }
 
+# An add that is refused leaves the mark alone, which the device's next removal may go by.
+t_refused_add() {
+	local before
+	setup
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	fsync = ok
+	END
+	remove
+	before=$(getfattr -n user.zloop.wp -e hex "$BDIR/0/seq-000001" 2>&1)
+	add "$O"
+	steps "$DEV" <<< "write z1+64k 64k seed=2 = ok"
+	remove
+	mv "$BDIR/0/seq-000005" "$BDIR/5"
+	ctl_expect ENOENT/EINVAL/EIO "add id=0,base_dir=$BDIR,$O,discard_write_cache"
+	expect "mark after a refused add" "$before" "$(getfattr -n user.zloop.wp -e hex "$BDIR/0/seq-000001" 2>&1)"
+	mv "$BDIR/5" "$BDIR/0/seq-000005"
+	add "$O,discard_write_cache"
+	steps "$DEV" <<< "read z1 64k = ok"
+}
+
 t_many_xfs() { many xfs; }
 t_many_btrfs() { many btrfs; }
 
@@ -267,6 +288,7 @@ tap_run t_conventional_untouched "conventional zones keep their size"
 tap_run t_mark_format "format of user.zloop.wp"
 tap_run t_without_the_option "without the option nothing is discarded"
 tap_run t_no_xattrs "a backing file system without user xattrs is refused"
+tap_run t_refused_add "an add that is refused leaves the mark alone"
 tap_run t_many_xfs "63 zones on XFS"
 tap_run t_many_btrfs "63 zones on btrfs"
 tap_end
