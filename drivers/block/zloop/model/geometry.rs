@@ -23,7 +23,7 @@ use super::{
 
 /// The largest number of zones.
 ///
-/// Each has an open file. The bound keeps the device's tables far below the size from which an
+/// The bound keeps the device's tables far below the size from which an
 /// allocation is refused with a warning, and is far above the largest devices in use, of some
 /// hundred thousand zones.
 pub(crate) const MAX_ZONES: u32 = 1 << 20;

@@ -164,7 +164,9 @@ impl<T: Operations> Drop for NewDisk<T> {
         // for a disk that was never added (`disk_release()`).
         unsafe { bindings::put_disk(disk) };
         // SAFETY: By the type invariants `data` came from `into_foreign`, and with the disk its
-        // last user is gone: `put_disk()` dropped the only reference and released it.
+        // last user is gone: `put_disk()` dropped the only reference and released it. That nobody
+        // else has got one while `add_disk()` failed is what all block drivers rely on, which free
+        // their tag set then.
         drop(unsafe { KBox::<DiskData<T>>::from_foreign(data) });
     }
 }
