@@ -59,7 +59,8 @@ now_ms() {
 
 # scaled COUNT [MIN]: fewer rounds of something where each takes longer; in REPLY.
 scaled() {
-	REPLY=$(($1 / ZLOOP_SLOWNESS))
+	REPLY=$1
+	((ZLOOP_SLOWNESS == 1)) || REPLY=$(($1 / ZLOOP_SLOWNESS / 2))
 	((REPLY >= ${2:-1})) || REPLY=${2:-1}
 }
 

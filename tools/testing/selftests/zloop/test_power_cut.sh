@@ -23,7 +23,8 @@ t_append() { power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0 "$CU
 
 # Each of the two alone, so that neither does the work of the other: a flush makes durable what was written before it,
 # and native FUA, which flushes nothing, what it writes. The loads are those of the lies below.
-FEW=$((CUTS > 12 ? CUTS : 12))
+scaled 12 4
+FEW=$((CUTS > REPLY ? CUTS : REPLY))
 
 t_flush() { power_cuts xfs "$O" "$FEW" "$SEED" --ops 150 --fua 0 --flush 10; }
 
