@@ -79,6 +79,7 @@ tap_run() {
 	( "$1" )
 	status=$?
 	[ "$status" -ne 4 ] || { note=" # SKIP $(< "$ZL_T/skip")"; status=0; }
+	[ "$status" -eq 0 ] || diag "kernel log: $(klog_since "start $ZL_SCRIPT $1" | tail -n 20)"
 	zl_teardown || status=1
 	zl_check_kernel_log "start $ZL_SCRIPT $1" || status=1
 	zl_kmsg "end $ZL_SCRIPT $1 status=$status"
