@@ -3,10 +3,13 @@
 //! The devices that are compared.
 
 use nix::errno::Errno;
+use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 use zbd::nvme::{Namespace, Outcome};
 use zbd::uapi::{self, BlkZone, ZoneOp, SECTOR};
 use zbd::zones;
@@ -147,14 +150,21 @@ pub struct Device {
     file: File,
     durable: File,
     namespace: Option<Namespace>,
+    /// Bytes of a zone.
+    zone_size: u64,
+    /// Zones that were appended to since they were last written to.
+    appended: HashSet<u64>,
 }
 
 impl Device {
     /// Opens a device for one thread.
     pub fn open(name: &Name) -> io::Result<Self> {
         let flags = libc::O_DIRECT;
+        let file = uapi::open_dev(&name.dev, flags)?;
         Ok(Self {
-            file: uapi::open_dev(&name.dev, flags)?,
+            zone_size: zones::geometry(&file)?.zone_size,
+            appended: HashSet::new(),
+            file,
             durable: uapi::open_dev(&name.dev, flags | libc::O_DSYNC)?,
             namespace: match &name.namespace {
                 Some(dev) => Some(Namespace::open(dev, 1)?),
@@ -190,7 +200,20 @@ fn moved(res: Result<usize, Errno>) -> Reply {
 impl Target for Device {
     fn write(&mut self, pos: u64, data: &[u8], sync: bool) -> Reply {
         let file = if sync { &self.durable } else { &self.file };
-        moved(uapi::pwrite(file, data, pos))
+        let mut reply = moved(uapi::pwrite(file, data, pos));
+        // An append marks what the block layer knows of earlier writes to the zone as dead. It refuses a write, without
+        // asking the driver, until the last one who still holds that has let go of it, which takes moments
+        // (disk_check_zone_wplug_dead() in block/blk-zoned.c forgives it after a reset only).
+        if self.appended.remove(&(pos / self.zone_size)) {
+            for _ in 0..20 {
+                if reply != Err(Fail::Errno(Errno::EIO)) {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+                reply = moved(uapi::pwrite(file, data, pos));
+            }
+        }
+        reply
     }
 
     fn read(&mut self, pos: u64, data: &mut [u8]) -> Reply {
@@ -201,6 +224,7 @@ impl Target for Device {
         let Some(namespace) = &self.namespace else {
             return Err(Fail::Errno(Errno::EOPNOTSUPP));
         };
+        self.appended.insert(zone.into());
         match namespace.append(zone, data) {
             Outcome::Done(sector) => Ok(sector),
             Outcome::Status(status) => Err(Fail::Status(status)),
