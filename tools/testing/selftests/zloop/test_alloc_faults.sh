@@ -116,7 +116,13 @@ t_workers_tmpfs() { MAY_ALL_SUCCEED=1 io_walk tmpfs "$LONG" --place workers-slab
 t_workers_pages_tmpfs() { io_walk tmpfs "$LONG" --place workers-pages; }
 # XFS allocates much in its workers, and nothing small.
 t_workers_xfs() { io_walk null_blk "$LONG,prealloc_kb=1024" --place workers-slab --grain 512; }
-t_workers_pages_xfs() { io_walk null_blk "$LONG,prealloc_kb=1024" --place workers-pages; }
+
+# Whole pages it mostly insists on (__GFP_NOFAIL): whether one is refused that it takes no for an answer for depends on
+# what its caches have.
+t_workers_pages_xfs() {
+	MAY_ALL_SUCCEED=1
+	io_walk null_blk "$LONG,prealloc_kb=1024" --place workers-pages
+}
 
 # Native appends, which come to the device in a worker of the NVMe target.
 appends() {
