@@ -75,28 +75,25 @@ impl Registry {
 
     /// The lowest id that is free.
     fn lowest_free(&self) -> u32 {
-        let mut free = 0;
-
-        for entry in &self.entries {
-            if entry.id != free {
-                break;
-            }
-            free += 1;
-        }
-        free
+        self.lowest_id_without(|_| true)
     }
 
     /// The lowest id that is free, or will be: that of a device on its way out counts as well.
     fn lowest_free_soon(&self) -> u32 {
-        let mut free = 0;
+        self.lowest_id_without(|entry| !matches!(entry.state, State::Removing))
+    }
+
+    /// The lowest id for which there is no entry that counts.
+    fn lowest_id_without(&self, counts: impl Fn(&Entry) -> bool) -> u32 {
+        let mut id = 0;
 
         for entry in &self.entries {
-            if entry.id != free || matches!(entry.state, State::Removing) {
+            if entry.id != id || !counts(entry) {
                 break;
             }
-            free += 1;
+            id += 1;
         }
-        free
+        id
     }
 
     fn forget(&mut self, id: u32) -> Option<Entry> {
