@@ -29,12 +29,15 @@ FEW=$((CUTS > REPLY ? CUTS : REPLY))
 t_flush() { power_cuts xfs "$O" "$FEW" "$SEED" --ops 150 --fua 0 --flush 10; }
 
 t_fua() {
-	power_disk xfs
+	power_disk "$1"
 	power_log
 	power_load_nvme capacity_mb=16,zone_size_mb=1,conv_zones=0,fua=1 --seed "$SEED" --ops 150 --fua 40 --flush 1
 	power_log_end
 	power_survive "$FEW" "$SEED" || fail "$REPLY"
 }
+
+t_fua_xfs() { t_fua xfs; }
+t_fua_btrfs() { t_fua btrfs; }
 
 t_birth() { power_cuts_birth btrfs "$O" "$CUTS" "$SEED"; }
 
@@ -81,7 +84,8 @@ tap_run t_ext4 "ext4"
 tap_run t_btrfs "btrfs"
 tap_run t_append "appends and FUA, through an NVMe target"
 tap_run t_flush "flushes, and no FUA"
-tap_run t_fua "native FUA, and few flushes"
+tap_run t_fua_xfs "native FUA, and few flushes, XFS"
+tap_run t_fua_btrfs "native FUA, and few flushes, btrfs"
 tap_run t_birth "cuts while a device is made"
 tap_run t_files "files of f2fs on a device"
 tap_run t_discard "discard_write_cache: exactly what was flushed is left"

@@ -98,12 +98,15 @@ impl<T: Operations> Request<T> {
 
         let pdu = self.pdu();
         let kiocb = pdu.kiocb.get();
+        // IOCB_SYNC, although a data sync would do: without it iomap leaves the sync to the disk's
+        // FUA where it takes the write for one that changes nothing but data, and that btrfs always
+        // is to it (`btrfs_dio_iomap_begin()`).
         let flags = match caching {
             Caching::Direct => ffi::IOCB_DIRECT,
             Caching::Buffered => 0,
         } | extra_flags
             | if self.is_any_fua() {
-                ffi::IOCB_DSYNC
+                ffi::IOCB_DSYNC | ffi::IOCB_SYNC
             } else {
                 0
             };
