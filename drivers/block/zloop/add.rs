@@ -112,8 +112,10 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         zone_sectors: u32::try_from(geometry.zone_size())?,
         max_sectors: MAX_SECTORS,
         max_append_sectors: if options.zone_append { MAX_SECTORS } else { 0 },
-        // A cache that is to be lost needs flushes, which say what is not.
-        fua: options.fua && !options.discard_write_cache,
+        // A cache that is to be lost needs flushes, which say what is not. And of a file with
+        // dirty pages only those of the one write would become durable, with the size that they
+        // give the file: before them there could be zeros that nobody wrote.
+        fua: options.fua && !options.discard_write_cache && !options.buffered_io,
         max_open_zones: options.max_open_zones,
     };
     let device = Arc::pin_init(

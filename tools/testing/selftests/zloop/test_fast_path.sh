@@ -315,6 +315,10 @@ t_fua() {
 	# The cache of such a device must hear of each flush.
 	add "$O,discard_write_cache"
 	expect "queue/fua" 0 "$(sysfs 0 queue/fua)"
+	remove
+	# What was written before the write with FUA is in the page cache.
+	add "$O,buffered_io"
+	expect "queue/fua with buffered_io" 0 "$(sysfs 0 queue/fua)"
 }
 
 # Writing does not move the times of a zone file each time; they do show it in the end. Reading never does.

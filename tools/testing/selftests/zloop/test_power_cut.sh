@@ -39,6 +39,11 @@ t_fua() {
 t_fua_xfs() { t_fua xfs; }
 t_fua_btrfs() { t_fua btrfs; }
 
+# Without zeros in a zone, though the pages of a file are not written in order.
+t_buffered() {
+	power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0,buffered_io "$FEW" "$SEED" --ops 150 --flush 1
+}
+
 t_birth() { power_cuts_birth btrfs "$O" "$CUTS" "$SEED"; }
 
 t_files() { power_cuts_top xfs f2fs "$CUTS" "$SEED" --ops 150; }
@@ -86,6 +91,7 @@ tap_run t_append "appends and FUA, through an NVMe target"
 tap_run t_flush "flushes, and no FUA"
 tap_run t_fua_xfs "native FUA, and few flushes, XFS"
 tap_run t_fua_btrfs "native FUA, and few flushes, btrfs"
+tap_run t_buffered "buffered_io, XFS"
 tap_run t_birth "cuts while a device is made"
 tap_run t_files "files of f2fs on a device"
 tap_run t_discard "discard_write_cache: exactly what was flushed is left"
