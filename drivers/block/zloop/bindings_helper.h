@@ -26,6 +26,7 @@
  * @fn revert_creds
  * @fn req_get_ioprio
  * @fn rlimit
+ * @fn rq_list_pop
  * @fn sb_end_write
  * @fn sb_init_dio_done_wq
  * @fn sb_start_write_trylock

@@ -18,6 +18,7 @@ use crate::{
                 Op,
                 Request as RawRequest, //
             },
+            request_list::RequestList,
             status::Status,
             turnstile::Turnstile,
             zone_report::ZoneReport, //
@@ -32,6 +33,7 @@ use crate::{
     report,
     transfer::{
         self,
+        Batch,
         Progress, //
     },
     zone::Zone, //
@@ -76,15 +78,10 @@ impl Operations for Driver {
 
     fn queue(mut rq: Request, nested: Option<&Nested>) {
         rq.command_mut().stage = Stage::New;
-        let nested = nested.filter(|_| rq.device().config.inline);
 
-        match (rq.op(), nested) {
+        match (rq.op(), short_way(&rq, nested)) {
             (Op::Read, Some(nested)) => return transfer::read(rq, Some(nested)),
-            // The zone's file is none that the task writes: a limit to the size of those must not
-            // stop it.
-            (Op::Write | Op::ZoneAppend, Some(nested))
-                if !task::has_file_size_limit() && rq.device().inline_writes.is_worth_it() =>
-            {
+            (Op::Write | Op::ZoneAppend, Some(nested)) => {
                 if is_conventional(&rq) {
                     return transfer::write_conventional(rq, Some(nested));
                 }
@@ -107,6 +104,18 @@ impl Operations for Driver {
         }
         if let Some(rq) = enter(rq) {
             rq.defer();
+        }
+    }
+
+    fn queue_together(mut requests: RequestList<Self>, nested: Option<&Nested>) {
+        while let Some(rq) = requests.pop() {
+            let others = take_joining(&mut requests, &rq);
+
+            if others.is_empty() {
+                Self::queue(rq, nested);
+            } else {
+                queue_appends(rq, others, nested);
+            }
         }
     }
 
@@ -143,6 +152,56 @@ impl Operations for Driver {
         report: &mut ZoneReport<'_>,
     ) -> Result<u32> {
         report::report_zones(device, sector, nr, report)
+    }
+}
+
+/// Whether a new request may be done in the task that submits it.
+fn short_way<'a>(rq: &Request, nested: Option<&'a Nested>) -> Option<&'a Nested> {
+    let device = rq.device();
+
+    nested.filter(|_| {
+        device.config.inline
+            && match rq.op() {
+                Op::Read => true,
+                // The zone's file is none that the task writes: a limit to the size of those must
+                // not stop it.
+                Op::Write | Op::ZoneAppend => {
+                    !task::has_file_size_limit() && device.inline_writes.is_worth_it()
+                }
+                _ => false,
+            }
+    })
+}
+
+/// Takes those at the head of `requests` that could be written together with `first`.
+fn take_joining(requests: &mut RequestList<Driver>, first: &Request) -> RequestList<Driver> {
+    let device = first.device();
+    let zone = device.geometry.zone_of(first.sector());
+    let mut batch = Batch::new(device);
+    let mut joins = |rq: &Request| rq.op() == Op::ZoneAppend && batch.add(rq);
+
+    if !joins(first) || is_conventional(first) {
+        return RequestList::new();
+    }
+    requests.pop_while(|next| device.geometry.zone_of(next.sector()) == zone && joins(next))
+}
+
+/// Takes new appends to one zone, which can be written together if all of them are there before the
+/// first one acts.
+fn queue_appends(first: Request, mut others: RequestList<Driver>, nested: Option<&Nested>) {
+    let first = enter(first);
+
+    while let Some(rq) = others.pop() {
+        // Without `first` somebody else had the turn, which may have been given up since.
+        if let Some(rq) = enter(rq) {
+            rq.defer();
+        }
+    }
+    if let Some(rq) = first {
+        match short_way(&rq, nested) {
+            Some(nested) => transfer::write_sequential(rq, Some(nested), false),
+            None => rq.defer(),
+        }
     }
 }
 

@@ -30,6 +30,7 @@ use crate::{
         Request,
         Stage, //
     },
+    device::Device,
     model::Sector,
     refusal::Refusal,
     zone::{
@@ -164,7 +165,7 @@ pub(crate) fn write_conventional(rq: Request, nested: Option<&Nested>) {
 pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: bool) {
     let at = match rq.op() {
         Op::ZoneAppend => {
-            if nested.is_none() && !alone {
+            if !alone {
                 gather(&mut rq);
             }
             None
@@ -196,33 +197,48 @@ pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: 
     }
 }
 
+/// Appends to be written together: how many sectors there is room for.
+pub(crate) struct Batch(u32);
+
+impl Batch {
+    /// With as much room as the device's options allow.
+    pub(crate) fn new(device: &Device) -> Self {
+        Self(device.config.append_batch)
+    }
+
+    /// Has room for no more than `sectors`.
+    fn limit(&mut self, sectors: Sector) {
+        self.0 = u32::try_from(sectors).map_or(self.0, |sectors| self.0.min(sectors));
+    }
+
+    /// Adds a request and returns whether there is room for its data.
+    pub(crate) fn add(&mut self, rq: &Request) -> bool {
+        let left = self.0.checked_sub(rq.sectors());
+
+        self.0 = left.unwrap_or(self.0);
+        left.is_some()
+    }
+}
+
 /// Has the appends that wait for the turn of `rq`, itself one, go with it, as far as they fit into
 /// the zone. So the more of them there are the less each costs, and they need not wait for each
-/// other's I/O. May sleep.
+/// other's I/O.
 fn gather(rq: &mut Request) {
-    let device = rq.device();
+    if !rq.followers().is_empty() {
+        return;
+    }
     let Some(zone) = zone_of(rq).filter(|zone| zone.turn.anyone_waits()) else {
         return;
     };
-    let mut room = u32::try_from(zone.room()).unwrap_or(0);
-    let mut left = device.config.append_batch;
-    let mut fits = |next: &Request| {
-        let (Some(rest), Some(less)) = (
-            room.checked_sub(next.sectors()),
-            left.checked_sub(next.sectors()),
-        ) else {
-            return false;
-        };
-        (room, left) = (rest, less);
-        true
-    };
+    let mut batch = Batch::new(rq.device());
 
-    if !fits(rq) {
+    batch.limit(zone.room());
+    if !batch.add(rq) {
         return;
     }
     let followers = zone
         .turn
-        .take_waiting(|next| next.op() == Op::ZoneAppend && !goes_alone(next) && fits(next));
+        .take_waiting(|next| next.op() == Op::ZoneAppend && !goes_alone(next) && batch.add(next));
 
     if followers.is_empty() {
         return;

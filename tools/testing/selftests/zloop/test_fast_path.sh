@@ -388,6 +388,36 @@ t_file_size_limit() {
 	steps "$DEV" <<< "read z1 196k = ok"
 }
 
+# Small files that a file system writes back come as appends in one plug. They are written together: also on a disk in
+# memory, where each of them alone is done before the next one comes.
+t_plugged() {
+	local i
+	need_counters
+	[ -b /dev/ram0 ] || modprobe brd rd_nr=1 rd_size=$((400 << 10)) max_part=1 || skip "no brd"
+	make_fs xfs /dev/ram0
+	mount_backing /dev/ram0
+	add "capacity_mb=1536,zone_size_mb=16,conv_zones=32,nr_queues=1,submit_inline=1,prealloc_kb=1024"
+	mkfs.xfs -f -q "$DEV" 2> "$ZL_T/err" || skip "mkfs.xfs: $(< "$ZL_T/err")"
+	mkdir "$ZL_T/top"
+	mount "$DEV" "$ZL_T/top" 2> "$ZL_T/err" || skip "$(< "$ZL_T/err")"
+	undo mount "$ZL_T/top"
+	for ((i = 0; i < 256; i++)); do printf '%4096d' "$i" > "$ZL_T/top/$i"; done
+	counter joined
+	expect "joined before" 0 "$REPLY"
+	must sync -f "$ZL_T/top"
+	counter joined
+	diag "of 256 appends: $REPLY with others"
+	between "appends of 256 that went with others" 200 256
+	must umount "$ZL_T/top"
+	must mount "$DEV" "$ZL_T/top"
+	for ((i = 0; i < 256; i++)); do
+		printf '%4096d' "$i" | cmp -s - "$ZL_T/top/$i" || fail "file $i is not what was written"
+	done
+	must umount "$ZL_T/top"
+	remove
+	must umount "$BDIR"
+	must blkdiscard -f /dev/ram0
+}
 t_prealloc_steps_xfs() { t_prealloc_steps xfs; }
 t_prealloc_steps_ext4() { t_prealloc_steps ext4; }
 t_given_back_xfs() { t_prealloc_given_back xfs; }
@@ -414,5 +444,7 @@ tap_run t_fua "native FUA, and without it"
 tap_run t_times_xfs "the times of written zone files, XFS"
 tap_run t_times_btrfs "the times of written zone files, btrfs"
 tap_run t_file_size_limit "a task's limit of file sizes does not count"
+tap_run t_plugged "appends submitted together are written together"
 tap_run t_frozen "a submitter does not wait for a frozen file system"
+rmmod brd 2> /dev/null
 tap_end

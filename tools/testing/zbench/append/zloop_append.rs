@@ -3,8 +3,8 @@
 //! Native zone appends to a block device, for the benchmark: no system call makes them.
 //!
 //! Loading the module does the work: `count` appends of `bytes` bytes with `depth` in flight, to one zone after the
-//! other, as a file system that fills its open zone sends them. What it took goes to the kernel log, and the module
-//! refuses to stay.
+//! other, as a file system that fills its open zone sends them, `batch` of them in a plug, as it does when it writes
+//! back what many files have. What it took goes to the kernel log, and the module refuses to stay.
 
 use kernel::{
     bindings,
@@ -51,6 +51,10 @@ module! {
         depth: u32 {
             default: 32,
             description: "Appends in flight",
+        },
+        batch: u32 {
+            default: 1,
+            description: "Appends submitted together, in a plug; a part of depth",
         },
     },
 }
@@ -113,8 +117,38 @@ unsafe extern "C" fn end_io(bio: *mut bindings::bio) {
     unsafe { bindings::complete(slot.done.get()) };
 }
 
+/// What to do, by the module's parameters of these names.
+struct Work {
+    zone_bytes: u64,
+    bytes: u32,
+    count: u64,
+    depth: u32,
+    batch: u32,
+}
+
+impl Work {
+    /// Whether [`run`] can do it.
+    fn is_possible(&self) -> bool {
+        self.bytes != 0
+            && self.zone_bytes >= u64::from(self.bytes)
+            && self.batch != 0
+            && self.depth != 0
+            && self.depth % self.batch == 0
+            && self.count >= u64::from(self.depth)
+            && self.count % u64::from(self.batch) == 0
+    }
+}
+
 /// Appends everything and waits for it; returns the nanoseconds it took.
-fn run(device: &Device, zone_bytes: u64, bytes: u32, count: u64, depth: u32) -> Result<i64> {
+fn run(device: &Device, work: &Work) -> Result<i64> {
+    let Work {
+        zone_bytes,
+        bytes,
+        count,
+        depth,
+        batch,
+    } = *work;
+    let plug = Opaque::<bindings::blk_plug>::uninit();
     let mut data = KVec::<u8>::new();
     data.resize(bytes as usize, 0, GFP_KERNEL)?;
     let mut slots = KVec::with_capacity(depth as usize, GFP_KERNEL)?;
@@ -130,19 +164,29 @@ fn run(device: &Device, zone_bytes: u64, bytes: u32, count: u64, depth: u32) -> 
     }
     let per_zone = zone_bytes / u64::from(bytes);
     let start = Instant::<Monotonic>::now();
+    let slot_of = |i: u64| &slots[(i % u64::from(depth)) as usize];
     for i in 0..count + u64::from(depth) {
-        let slot = &slots[(i % u64::from(depth)) as usize];
-        let bio = slot.bio.get();
-        if i >= u64::from(depth) {
-            // SAFETY: The slot's append before this one was submitted; `count >= depth`.
-            unsafe {
-                bindings::wait_for_completion(slot.done.get());
-                bindings::bio_uninit(bio);
+        let starts_batch = i % u64::from(batch) == 0;
+        if starts_batch && i >= u64::from(depth) {
+            for j in i..i + u64::from(batch) {
+                let slot = slot_of(j);
+                // SAFETY: The slot's append before this one was submitted: `batch` divides `depth` and `count`, and
+                // `count >= depth`.
+                unsafe {
+                    bindings::wait_for_completion(slot.done.get());
+                    bindings::bio_uninit(slot.bio.get());
+                }
             }
         }
         if i >= count {
             continue;
         }
+        if batch > 1 && starts_batch {
+            // SAFETY: The plug stays where it is and is finished below.
+            unsafe { bindings::blk_start_plug(plug.get()) };
+        }
+        let slot = slot_of(i);
+        let bio = slot.bio.get();
         // SAFETY: Nothing uses the slot now. The bio has room for the one vector that is added; slot and data stay
         // where they are until the append is complete, which is waited for above.
         unsafe {
@@ -154,6 +198,10 @@ fn run(device: &Device, zone_bytes: u64, bytes: u32, count: u64, depth: u32) -> 
             bindings::bio_add_virt_nofail(bio, data.as_mut_ptr().cast(), bytes);
             bindings::submit_bio(bio);
         }
+        if batch > 1 && (i + 1) % u64::from(batch) == 0 {
+            // SAFETY: Started above, by this task.
+            unsafe { bindings::blk_finish_plug(plug.get()) };
+        }
     }
     Ok(start.elapsed().as_nanos())
 }
@@ -163,21 +211,21 @@ struct ZoneAppend;
 impl kernel::Module for ZoneAppend {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let number = module_parameters::major.value() << 20 | module_parameters::minor.value();
-        let (zone_bytes, bytes) = (
-            *module_parameters::zone_bytes.value_ref(),
-            *module_parameters::bytes.value_ref(),
-        );
-        let (count, depth) = (
-            *module_parameters::count.value_ref(),
-            *module_parameters::depth.value_ref(),
-        );
-        if depth == 0 || count < u64::from(depth) || bytes == 0 || zone_bytes < u64::from(bytes) {
+        let work = Work {
+            zone_bytes: *module_parameters::zone_bytes.value_ref(),
+            bytes: *module_parameters::bytes.value_ref(),
+            count: *module_parameters::count.value_ref(),
+            depth: *module_parameters::depth.value_ref(),
+            batch: *module_parameters::batch.value_ref(),
+        };
+        if !work.is_possible() {
             return Err(EINVAL);
         }
         let device = Device::open(number)?;
-        let ns = run(&device, zone_bytes, bytes, count, depth)?;
+        let ns = run(&device, &work)?;
         pr_info!(
-            "{count} appends, {} failed, {ns} ns\n",
+            "{} appends, {} failed, {ns} ns\n",
+            work.count,
             FAILED.load(Relaxed)
         );
         Err(ECANCELED)

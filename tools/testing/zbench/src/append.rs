@@ -11,8 +11,16 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 /// Appends in flight.
 pub const DEPTH: u32 = 32;
 
-/// Appends `count` times so many bytes to empty zones, one zone after the other, and returns the seconds it took.
-pub fn append(module: &str, device: &str, zone_bytes: u64, bytes: u64, count: u64) -> Res<f64> {
+/// Appends `count` times so many bytes to empty zones, one zone after the other, `batch` of them submitted together, and
+/// returns the seconds it took. `batch` divides [`DEPTH`] and `count`.
+pub fn append(
+    module: &str,
+    device: &str,
+    zone_bytes: u64,
+    bytes: u64,
+    count: u64,
+    batch: u32,
+) -> Res<f64> {
     let number = tried(device, std::fs::metadata(device))?.rdev();
     let (major, minor) = (libc::major(number), libc::minor(number));
     let mut log = tried(
@@ -30,6 +38,7 @@ pub fn append(module: &str, device: &str, zone_bytes: u64, bytes: u64, count: u6
         format!("bytes={bytes}"),
         format!("count={count}"),
         format!("depth={DEPTH}"),
+        format!("batch={batch}"),
     ];
     let mut args = vec![module];
     args.extend(params.iter().map(String::as_str));

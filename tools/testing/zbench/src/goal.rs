@@ -28,6 +28,7 @@ const GOALS: &[Goal] = &[
     goal("randread-4k-qd1", 2.0, Some(0.95)),
     goal("randread-4k-qd32", 1.5, Some(0.95)),
     goal("append-4k-qd32", 4.0, None),
+    goal("append-4k-qd32-plugged", 4.0, None),
     goal("write-4k-fdatasync", 6.0, Some(1.0)),
     goal("write-4k-dsync", 6.0, Some(1.0)),
     goal("add-10000", 3.0, None),

@@ -299,7 +299,7 @@ impl Guest {
         run("sync", &[])?;
         match job.kind {
             Kind::Fio(fio) => self.fio(contestant, job.name, &fio, target),
-            Kind::Append { bytes } => {
+            Kind::Append { bytes, batch } => {
                 let device = Device::open(&target.path)?;
                 device.reset_all()?;
                 let count = (96 << 20) / bytes;
@@ -311,6 +311,7 @@ impl Guest {
                         device.zone_bytes,
                         bytes,
                         count,
+                        batch,
                     )
                 })?;
                 Ok(Value::Time {

@@ -7,8 +7,9 @@
 pub enum Kind {
     /// fio on the device, or on a file of the backing file system.
     Fio(Fio),
-    /// Native zone appends from a kernel module, since no system call makes them: bytes of one append.
-    Append { bytes: u64 },
+    /// Native zone appends from a kernel module, since no system call makes them: bytes of one append, and how many are
+    /// submitted together.
+    Append { bytes: u64, batch: u32 },
     /// Reset of zones that were written.
     Reset,
     /// Finish of zones that were written.
@@ -122,6 +123,10 @@ const fn uring(name: &'static str, rw: Rw, kib: u64, depth: u32, jobs: u32) -> J
     with(fio(name, rw, kib, depth, jobs), Engine::IoUring, Sync::None)
 }
 
+const fn append(name: &'static str, bytes: u64, batch: u32) -> Job {
+    other(name, Kind::Append { bytes, batch })
+}
+
 const fn other(name: &'static str, kind: Kind) -> Job {
     Job { name, kind }
 }
@@ -141,8 +146,9 @@ pub const JOBS: &[Job] = &[
     fio("randread-4k-qd1", Rw::RandRead, 4, 1, 1),
     fio("randread-4k-qd32", Rw::RandRead, 4, 32, 1),
     fio("read-128k-qd32", Rw::Read, 128, 32, 1),
-    other("append-4k-qd32", Kind::Append { bytes: 4096 }),
-    other("append-128k-qd32", Kind::Append { bytes: 131_072 }),
+    append("append-4k-qd32", 4096, 1),
+    append("append-4k-qd32-plugged", 4096, 16),
+    append("append-128k-qd32", 131_072, 1),
     with(
         fio("write-4k-fdatasync", Rw::Write, 4, 1, 1),
         Engine::Libaio,
@@ -231,7 +237,14 @@ mod tests {
             names("reset randwrite-4k-qd1"),
             ["randwrite-4k-qd1", "reset"]
         );
-        assert_eq!(names("append*"), ["append-4k-qd32", "append-128k-qd32"]);
+        assert_eq!(
+            names("append*"),
+            [
+                "append-4k-qd32",
+                "append-4k-qd32-plugged",
+                "append-128k-qd32"
+            ]
+        );
         assert_eq!(select(&[]).unwrap().len(), JOBS.len() - 13);
         assert_eq!(names("zones-100000"), ["zones-100000"]);
         assert_eq!(names("*").len(), JOBS.len());

@@ -10,6 +10,7 @@ use super::{
     nested::Nested,
     pdu::Pdu,
     request::Request,
+    request_list::RequestList,
     zone_report::ZoneReport, //
 };
 use crate::abstractions::{
@@ -17,6 +18,7 @@ use crate::abstractions::{
         this_module,
         ModuleMetadata, //
     },
+    ffi,
     workqueue::OwnedQueue, //
 };
 use core::marker::PhantomData;
@@ -48,6 +50,10 @@ pub(crate) trait Operations: Sized + 'static {
     /// once by [`Request::try_submit`]; otherwise the submitter is in no state for that.
     fn queue(rq: Request<Self>, nested: Option<&Nested>);
 
+    /// Takes new requests that somebody has collected (`blk_start_plug()`), in the order in which
+    /// they were submitted. Otherwise as [`Operations::queue`].
+    fn queue_together(requests: RequestList<Self>, nested: Option<&Nested>);
+
     /// Continues a request that was given to [`Request::defer`]. Process context, may sleep;
     /// memory allocations do not start I/O ([`NoIo`]).
     ///
@@ -71,6 +77,36 @@ pub(crate) trait Operations: Sized + 'static {
     ) -> Result<u32>;
 }
 
+/// Starts a request and makes its handle.
+///
+/// # Safety
+///
+/// `rq` must be a request of a tag set made by [`super::tag_set`] with the operations of `T`, which
+/// the driver owns and has not started.
+unsafe fn start<T: Operations>(rq: *mut bindings::request) -> Request<T> {
+    // SAFETY: By this function's contract.
+    unsafe { bindings::blk_mq_start_request(rq) };
+    // SAFETY: The request is started and owned by the driver; this is its only handle.
+    unsafe { Request::from_raw(rq) }
+}
+
+/// Enters a scope for nested I/O where the submitter to `hctx` may sleep and is in a state for it.
+///
+/// # Safety
+///
+/// `hctx` must be valid for the duration of the call.
+unsafe fn may_nest(hctx: *const bindings::blk_mq_hw_ctx) -> Option<Nested> {
+    // CAST: A single low bit.
+    const BLOCKING: usize = bindings::BLK_MQ_F_BLOCKING as usize;
+
+    // SAFETY: By this function's contract.
+    if unsafe { (*hctx).flags } & BLOCKING == 0 {
+        return None;
+    }
+    // SAFETY: As above.
+    unsafe { Nested::enter(hctx) }
+}
+
 /// The function tables of `T`.
 pub(super) struct VTables<T: Operations>(PhantomData<T>);
 
@@ -83,26 +119,41 @@ impl<T: Operations> VTables<T> {
         hctx: *mut bindings::blk_mq_hw_ctx,
         bd: *const bindings::blk_mq_queue_data,
     ) -> bindings::blk_status_t {
-        // CAST: A single low bit.
-        const BLOCKING: usize = bindings::BLK_MQ_F_BLOCKING as usize;
-
         // SAFETY: `bd` is valid for the duration of the call by this function's contract.
         let rq = unsafe { (*bd).rq };
-
-        // SAFETY: The driver owns the request, which was not started yet.
-        unsafe { bindings::blk_mq_start_request(rq) };
+        // SAFETY: By this function's contract.
+        let rq = unsafe { start(rq) };
         // SAFETY: The hardware queue is valid for the duration of the call.
-        let may_sleep = unsafe { (*hctx).flags } & BLOCKING != 0;
-        let nested = if may_sleep {
-            // SAFETY: As above.
-            unsafe { Nested::enter(hctx) }
-        } else {
-            None
-        };
+        let nested = unsafe { may_nest(hctx) };
 
-        // SAFETY: The request is started and owned by the driver; this is its only handle.
-        T::queue(unsafe { Request::from_raw(rq) }, nested.as_ref());
+        T::queue(rq, nested.as_ref());
         super::status::Status::OK.as_raw()
+    }
+
+    /// # Safety
+    ///
+    /// Called by blk-mq only: `list` is not empty and has requests of one queue with a tag set made
+    /// by [`super::tag_set`], each with its hardware queue. The driver owns those that it takes out
+    /// of the list.
+    unsafe extern "C" fn queue_rqs(list: *mut bindings::rq_list) {
+        // SAFETY: By this function's contract.
+        let hctx = unsafe { (*(*list).head).mq_hctx };
+        let mut requests = RequestList::new();
+
+        loop {
+            // SAFETY: By this function's contract.
+            let rq = unsafe { ffi::rq_list_pop(list) };
+
+            if rq.is_null() {
+                break;
+            }
+            // SAFETY: It was in the list and belongs to the driver now.
+            requests.push(unsafe { start(rq) });
+        }
+        // SAFETY: The hardware queue is valid while none of its requests has ended.
+        let nested = unsafe { may_nest(hctx) };
+
+        T::queue_together(requests, nested.as_ref());
     }
 
     /// # Safety
@@ -163,6 +214,7 @@ impl<T: Operations> VTables<T> {
 
     pub(super) const MQ: bindings::blk_mq_ops = bindings::blk_mq_ops {
         queue_rq: Some(Self::queue_rq),
+        queue_rqs: Some(Self::queue_rqs),
         complete: Some(Self::complete),
         timeout: Some(Self::timeout),
         init_request: Some(Self::init_request),

@@ -90,6 +90,16 @@ impl<T: Operations> RequestList<T> {
         }
     }
 
+    /// Takes the requests that wait longest, up to the first that does not fit.
+    pub(crate) fn pop_while(&mut self, mut fits: impl FnMut(&Request<T>) -> bool) -> Self {
+        let mut taken = Self::new();
+
+        while let Some(rq) = self.pop_if(&mut fits) {
+            taken.push(rq);
+        }
+        taken
+    }
+
     /// Calls `f` with each request, the one that waits longest first.
     pub(crate) fn for_each(&self, mut f: impl FnMut(&Request<T>)) {
         let mut at = self.ends.map(|(first, _)| first);

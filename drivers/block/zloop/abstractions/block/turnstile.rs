@@ -91,15 +91,11 @@ impl<T: Operations> Turnstile<T> {
 
     /// Takes those that wait longest out of the line, up to the first that does not fit. The caller
     /// must have the turn, and act for them, too.
-    pub(crate) fn take_waiting(&self, mut fits: impl FnMut(&Request<T>) -> bool) -> RequestList<T> {
-        let mut taken = RequestList::new();
-
-        if let Turn::Taken(waiting) = &mut *self.turn.lock() {
-            while let Some(rq) = waiting.pop_if(&mut fits) {
-                taken.push(rq);
-            }
+    pub(crate) fn take_waiting(&self, fits: impl FnMut(&Request<T>) -> bool) -> RequestList<T> {
+        match &mut *self.turn.lock() {
+            Turn::Free => RequestList::new(),
+            Turn::Taken(waiting) => waiting.pop_while(fits),
         }
-        taken
     }
 
     /// Puts requests back that [`Turnstile::take_waiting`] returned, before all others. The caller
