@@ -208,6 +208,35 @@ pub const TABLE: &[Known] = &[
         },
     },
     Known {
+        name: "empty-written",
+        peers: NULL_BLK,
+        what: "a zone is closed, as empty, while its first write is under way",
+        decides: "null_blk/zoned.c, null_close_imp_open_zone(): does not lock the zone that it closes, whose write \
+                  pointer moves after that",
+        then: Then::Reset,
+        allows: |case| {
+            let written = |zone: &BlkZone| zone.cond == EMPTY && zone.wp > zone.start;
+            !case.alone
+                && case.theirs.max_open != 0
+                && match case.what {
+                    What::Zone {
+                        field: Field::Condition,
+                        ours,
+                        theirs,
+                        ..
+                    } => {
+                        matches!(ours.cond, IMP_OPEN | CLOSED)
+                            && written(theirs)
+                            && theirs.wp == ours.wp
+                    }
+                    What::Broken {
+                        ours: false, zone, ..
+                    } => written(zone),
+                    _ => false,
+                }
+        },
+    },
+    Known {
         name: "no-active-limit",
         peers: NULL_BLK,
         what: "a zone becomes active where the other has a limit of active zones and it is reached",

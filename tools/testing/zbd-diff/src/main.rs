@@ -15,6 +15,7 @@ mod op;
 mod op_text;
 mod run;
 mod script;
+mod settle;
 mod shrink;
 #[cfg(test)]
 mod sim;

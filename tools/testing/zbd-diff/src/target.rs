@@ -2,14 +2,12 @@
 
 //! The devices that are compared.
 
+use crate::settle::Plugs;
 use nix::errno::Errno;
-use std::collections::HashSet;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
-use std::thread;
-use std::time::Duration;
 use zbd::nvme::{Namespace, Outcome};
 use zbd::uapi::{self, BlkZone, ZoneOp, SECTOR};
 use zbd::zones;
@@ -152,8 +150,8 @@ pub struct Device {
     namespace: Option<Namespace>,
     /// Bytes of a zone.
     zone_size: u64,
-    /// Zones that were appended to since they were last written to.
-    appended: HashSet<u64>,
+    /// What the block layer knows of the zones.
+    plugs: Option<Plugs>,
 }
 
 impl Device {
@@ -163,7 +161,7 @@ impl Device {
         let file = uapi::open_dev(&name.dev, flags)?;
         Ok(Self {
             zone_size: zones::geometry(&file)?.zone_size,
-            appended: HashSet::new(),
+            plugs: Plugs::of(&name.dev)?,
             file,
             durable: uapi::open_dev(&name.dev, flags | libc::O_DSYNC)?,
             namespace: match &name.namespace {
@@ -193,6 +191,18 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Waits for the block layer to be done with what was just done to `len` bytes at `pos`.
+    fn settled(&mut self, pos: u64, len: u64, reply: Reply) -> Reply {
+        let end = pos.saturating_add(len).div_ceil(self.zone_size);
+        let zones = pos / self.zone_size..end;
+        match &mut self.plugs {
+            Some(plugs) => plugs.settle(&zones).map_err(Fail::Errno).and(reply),
+            None => reply,
+        }
+    }
+}
+
 fn moved(res: Result<usize, Errno>) -> Reply {
     res.map(|n| n as u64).map_err(Fail::Errno)
 }
@@ -200,20 +210,8 @@ fn moved(res: Result<usize, Errno>) -> Reply {
 impl Target for Device {
     fn write(&mut self, pos: u64, data: &[u8], sync: bool) -> Reply {
         let file = if sync { &self.durable } else { &self.file };
-        let mut reply = moved(uapi::pwrite(file, data, pos));
-        // An append marks what the block layer knows of earlier writes to the zone as dead. It refuses a write, without
-        // asking the driver, until the last one who still holds that has let go of it, which takes moments
-        // (disk_check_zone_wplug_dead() in block/blk-zoned.c forgives it after a reset only).
-        if self.appended.remove(&(pos / self.zone_size)) {
-            for _ in 0..20 {
-                if reply != Err(Fail::Errno(Errno::EIO)) {
-                    break;
-                }
-                thread::sleep(Duration::from_millis(10));
-                reply = moved(uapi::pwrite(file, data, pos));
-            }
-        }
-        reply
+        let reply = moved(uapi::pwrite(file, data, pos));
+        self.settled(pos, data.len() as u64, reply)
     }
 
     fn read(&mut self, pos: u64, data: &mut [u8]) -> Reply {
@@ -224,18 +222,23 @@ impl Target for Device {
         let Some(namespace) = &self.namespace else {
             return Err(Fail::Errno(Errno::EOPNOTSUPP));
         };
-        self.appended.insert(zone.into());
-        match namespace.append(zone, data) {
+        let reply = match namespace.append(zone, data) {
             Outcome::Done(sector) => Ok(sector),
             Outcome::Status(status) => Err(Fail::Status(status)),
             Outcome::Failed(errno) => Err(Fail::Errno(errno)),
-        }
+        };
+        self.settled(u64::from(zone) * self.zone_size, 1, reply)
     }
 
     fn manage(&mut self, op: ZoneOp, sector: u64, sectors: u64) -> Reply {
-        uapi::zone_op(&self.file, op, sector, sectors)
+        let reply = uapi::zone_op(&self.file, op, sector, sectors)
             .map(|()| 0)
-            .map_err(Fail::Errno)
+            .map_err(Fail::Errno);
+        self.settled(
+            sector.saturating_mul(SECTOR),
+            sectors.saturating_mul(SECTOR),
+            reply,
+        )
     }
 
     fn report(&mut self, sector: u64, count: u32, cached: bool) -> Result<Vec<BlkZone>, Fail> {

@@ -206,6 +206,37 @@ fn opens_of_a_range_may_end_in_any_order_if_some_fail() {
 }
 
 #[test]
+fn an_empty_zone_with_data_is_a_fault_of_null_blk_with_several_threads_and_a_limit_only() {
+    let closed = condition(3, IMP_OPEN, EMPTY, 8);
+    let broken = |ours| What::Broken {
+        ours,
+        no: 3,
+        text: "",
+        zone: zone(3, EMPTY, 8),
+    };
+    let row = |peer, alone, geo, what| {
+        let mut case = seen(peer, write(3), ONE, what);
+        (case.alone, case.geo) = (alone, [geo, geo]);
+        case.row()
+    };
+    let null = Kind::NullBlk;
+    assert_eq!(row(null, false, GEO, closed), Some("empty-written"));
+    assert_eq!(row(null, false, GEO, broken(false)), Some("empty-written"));
+    assert_eq!(row(null, false, GEO, broken(true)), None);
+    assert_eq!(row(null, true, GEO, closed), None);
+    assert_eq!(row(null, false, FREE, closed), None);
+    assert_eq!(row(Kind::CZloop, false, GEO, closed), None);
+    let others = [
+        condition(3, EMPTY, IMP_OPEN, 8),
+        condition(3, IMP_OPEN, EMPTY, 0),
+        condition(3, EXP_OPEN, EMPTY, 8),
+    ];
+    for what in others {
+        assert_eq!(row(null, false, GEO, what), None);
+    }
+}
+
+#[test]
 fn a_finish_needs_no_open_zone_where_theirs_can_have_none() {
     let op = manage(ZoneOp::Finish, 3, 1);
     let failed = result(Ok(0), Err(Errno::ETOOMANYREFS));
