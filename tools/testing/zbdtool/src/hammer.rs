@@ -263,17 +263,28 @@ fn reporter(args: &HammerArgs, shared: &Shared) -> io::Result<()> {
     Ok(())
 }
 
+/// Resets the zones, which may fail for a while with one of the errors `allowed`.
+fn empty(file: &File, sector: u64, sectors: u64, allowed: &[String]) -> io::Result<()> {
+    for _ in 0..20 {
+        match uapi::zone_op(file, ZoneOp::Reset, sector, sectors) {
+            Err(err) if allowed.contains(&format!("{err:?}")) => {}
+            other => return Ok(other?),
+        }
+    }
+    Err(io::Error::other("the zones cannot be reset"))
+}
+
 /// Runs the load; false when anything unexpected was seen.
 pub fn run(args: &HammerArgs) -> io::Result<bool> {
     let file = uapi::open_dev(&args.dev, libc::O_DIRECT)?;
     let geo = zones::geometry(&file)?;
     let first_sector = u64::from(args.first) * geo.zone_size / SECTOR;
     let list = zones::report(&file, first_sector, args.zones, false)?;
-    uapi::zone_op(
+    empty(
         &file,
-        ZoneOp::Reset,
         first_sector,
         u64::from(args.zones) * geo.zone_size / SECTOR,
+        &args.allow,
     )?;
     let shared = Shared {
         stop: AtomicBool::new(false),
