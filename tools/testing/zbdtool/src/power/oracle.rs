@@ -73,13 +73,15 @@ pub fn check_zone(past: &Past, shape: &Shape, no: u64, found: &Found) -> Option<
         } else {
             let spans = past.spans(no);
             match check_sequential(&spans, shape, no, found) {
-                Err((Fault::Hole, text)) if past.zeros => spans
-                    .iter()
-                    .find_map(|span| {
-                        let filled = without_zeros(span, shape, no, found);
-                        check_sequential(&spans, shape, no, &filled).ok()
-                    })
-                    .ok_or((Fault::Hole, text)),
+                Err((fault @ (Fault::Hole | Fault::FullWithoutReason), text)) if past.zeros => {
+                    spans
+                        .iter()
+                        .find_map(|span| {
+                            let filled = without_zeros(span, shape, no, found);
+                            check_sequential(&spans, shape, no, &filled).ok()
+                        })
+                        .ok_or((fault, text))
+                }
                 outcome => outcome,
             }
         }

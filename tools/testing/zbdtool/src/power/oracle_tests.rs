@@ -148,6 +148,11 @@ fn zeros_are_tolerated_only_above_what_was_flushed() {
     assert_eq!(verdict(nothing, &zone(0, 0, 4, false)), None);
     let finish = "+1 write 1 0 6 0 0\n-1\n+3 finish 1\n-3\n";
     assert_eq!(verdict(finish, &zone(0, 3, 3, true)), None);
+    let filled = format!("+1 write 1 0 {} 0 0\n-1\n", SHAPE.capacity);
+    let end = SHAPE.capacity;
+    assert_eq!(verdict(&filled, &zone(0, end - 2, end, true)), None);
+    let full = zone(0, 8, 8, true);
+    assert_eq!(verdict(WRITTEN, &full), Some(Fault::FullWithoutReason));
 
     let lost = with(&zone(0, 9, 9, false), 5, Content::Zeros);
     assert_eq!(verdict(WRITTEN, &lost), Some(Fault::Hole));
