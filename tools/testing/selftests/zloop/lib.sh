@@ -378,12 +378,12 @@ make_fs() {
 	esac
 }
 
-# mount_backing DEVICE [OPTIONS]: sets BDIR.
+# mount_backing DEVICE [OPTIONS [TYPE]]: sets BDIR.
 mount_backing() {
 	ZL_N=$((ZL_N + 1))
 	BDIR=$ZL_T/mnt$ZL_N
 	mkdir "$BDIR"
-	must mount ${2:+-o "$2"} "$1" "$BDIR"
+	must mount ${3:+-t "$3"} ${2:+-o "$2"} "$1" "$BDIR"
 	undo mount "$BDIR"
 }
 
@@ -416,7 +416,8 @@ backing() {
 		copy_loop "$REPLY"
 		# All copies have the same one.
 		[ "$1" != xfs ] || options=nouuid
-		mount_backing "$LOOP" "$options"
+		# Without the type, mount may see none on a busy machine, and try them all.
+		mount_backing "$LOOP" "$options" "$1"
 		;;
 	esac
 }
