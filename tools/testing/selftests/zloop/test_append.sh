@@ -203,7 +203,10 @@ t_batch_without_space() {
 	diag "appends of $good KiB, blocks for $ahead KiB ahead: $(grep -c result "$ZL_T/out") failed"
 	# They are of 4, 8, 12 ... KiB.
 	((good >= ahead - 128 && good <= ahead + 256)) || fail "appends of $good KiB ended well, of $ahead KiB that have blocks"
-	steps "$DEV" <<< "report z1 = IMP_OPEN +$((64 + good))k"
+	REPLY=$((64 + good))k
+	# As it is printed.
+	[ $(((64 + good) % 1024)) -ne 0 ] || REPLY=$(((64 + good) / 1024))m
+	steps "$DEV" <<< "report z1 = IMP_OPEN +$REPLY"
 	rm "$ZL_T/out"
 }
 
