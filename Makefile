@@ -142,8 +142,8 @@ update: ## look for a newer kernel in the archive the next time
 	@$(tools)/kernel update
 
 .PHONY: debug-kernel
-debug-kernel: ## build the x86-64 kernel with checkers that KERNEL=debug names
-	@$(tools)/debug-kernel debug
+debug-kernel: ## build the kernel with checkers that KERNEL=debug names; ARCH=arm64 for that architecture
+	@$(tools)/debug-kernel $(if $(filter arm64,$(ARCH)),arm64,debug)
 
 .PHONY: clean
 clean: ## remove build/
