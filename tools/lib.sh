@@ -148,13 +148,20 @@ vm_status() {
 	fi
 }
 
-# kernel_tap STATUS NAME DIR: one test point from the status of tools/vm.
+# kernel_tap STATUS NAME DIR: one test point from the status of tools/vm. What was
+# wrong is in its description too, since a summary may show no more than that.
 kernel_tap() {
-	local not=''
-	printf '1..1\n'
+	local not='' why='' told=''
 	case $1 in
-	90) not="not " && sed 's/^/# /' "$3/splats.log" ;;
-	91 | 92) not="not " && tail -n 20 "$3/console.log" | tr -d '\r' | sed 's/^/# /' ;;
+	90) told=$(<"$3/splats.log") why=": ${told%%$'\n'*}" ;;
+	91) why=": the guest died" ;;
+	92) why=": it took too long" ;;
 	esac
-	printf '%sok 1 - %s: the VM ends by itself, without a splat in %s\n' "$not" "$2" "$3/console.log"
+	[[ -z $why ]] || not="not "
+	[[ -z $why || -n $told ]] || told=$(tail -n 20 "$3/console.log")
+	printf '1..1\n'
+	[[ -z $told ]] || tr -d '\r' <<<"$told" | sed 's/^/# /'
+	# A # would begin a directive.
+	why=${why//[$'\r'#]/}
+	printf '%sok 1 - %s: the VM ends by itself, without a splat in %s%s\n' "$not" "$2" "$3/console.log" "$why"
 }
