@@ -345,7 +345,7 @@ fn settle(mut rq: Request, progress: Progress, result: Result) {
         return end(rq, outcome);
     }
     if is_conventional(&rq) {
-        zone.mark_dirty(rq.device());
+        zone.note_write(rq.device());
         return end(rq, outcome);
     }
 

@@ -71,6 +71,8 @@ struct State {
     used: bool,
     /// Something was written since the last flush took the zone up.
     dirty: bool,
+    /// Something was written since the file's times were set.
+    written: bool,
     kind: Kind,
 }
 
@@ -93,8 +95,6 @@ struct Sequential {
     /// need not take the lock of the set of open zones.
     may_be_open: bool,
     ahead: Preallocation,
-    /// Something was written since the device was added; the file's times do not show it yet.
-    written: bool,
     health: Health,
     cache: CacheMark,
 }
@@ -175,7 +175,6 @@ impl Zone {
                 wp,
                 may_be_open: false,
                 ahead: Preallocation::NONE,
-                written: false,
                 health: Health::Good,
             }),
         };
@@ -184,6 +183,7 @@ impl Zone {
             file: file.map_or(ZoneFile::Closed, ZoneFile::Open),
             used: false,
             dirty: false,
+            written: false,
             kind,
         };
 
@@ -369,7 +369,6 @@ impl Zone {
         };
         let wp = seq.wp.offset();
 
-        seq.written |= wp != before;
         seq.cache.flushed = seq.cache.flushed.min(wp);
         seq.ahead = Preallocation::NONE;
         // What opened the zone implicitly has not happened.
@@ -378,6 +377,7 @@ impl Zone {
         if seq.wp.is_full() || unused {
             seq.close(device, self.no);
         }
+        state.written |= wp != before;
         state.mark_dirty(device, self.no);
         outcome.map(|()| wp)
     }

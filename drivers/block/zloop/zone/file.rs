@@ -55,7 +55,7 @@ impl State {
         if seq.health != Health::Good {
             return None;
         }
-        let written = core::mem::take(&mut seq.written);
+        let written = core::mem::take(&mut self.written);
 
         match core::mem::replace(&mut self.file, ZoneFile::Closed) {
             ZoneFile::Open(file) => Some((file, written)),
@@ -169,10 +169,7 @@ impl Zone {
     pub(crate) fn update_times(&self) {
         let file = {
             let mut state = self.state.lock();
-            let written = match state.sequential() {
-                Ok(seq) => core::mem::take(&mut seq.written),
-                Err(_) => true,
-            };
+            let written = core::mem::take(&mut state.written);
 
             match state.open_file() {
                 Ok(Some(file)) if written => file,

@@ -152,15 +152,23 @@ impl Zone {
         let full = plan.fills_zone();
 
         plan.commit();
-        seq.written = true;
         if full {
             seq.close(device, self.no);
         }
+        state.written = true;
         state.mark_dirty(device, self.no);
         Ok(())
     }
 
-    /// Notes that the file was written to, as far as [`crate::flush`] is concerned.
+    /// Notes that the file of a conventional zone was written to.
+    pub(crate) fn note_write(&self, device: &Device) {
+        let mut state = self.state.lock();
+
+        state.written = true;
+        state.mark_dirty(device, self.no);
+    }
+
+    /// Has the next flush ([`crate::flush`]) make the file durable.
     pub(crate) fn mark_dirty(&self, device: &Device) {
         self.state.lock().mark_dirty(device, self.no);
     }

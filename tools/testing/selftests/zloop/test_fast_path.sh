@@ -341,6 +341,15 @@ t_times() {
 	[ "$(stat -c %Y "$BDIR/0/seq-000001")" -gt "$before" ] || fail "a written zone has its old time"
 	[ "$(stat -c %Y "$BDIR/0/cnv-000000")" -gt "$before" ] || fail "a written conventional zone has its old time"
 	expect "the time of an untouched zone" "$before" "$(stat -c %Y "$BDIR/0/seq-000002")"
+	touch -d '2001-01-01 00:00' "$BDIR/0/seq-000001" "$BDIR/0/cnv-000000"
+	add "$O"
+	steps "$DEV" <<-END
+	read z1 64k = ok
+	read z0 64k = ok
+	END
+	remove
+	expect "the time of a zone that was read" "$before" "$(stat -c %Y "$BDIR/0/seq-000001")"
+	expect "the time of a conventional zone that was read" "$before" "$(stat -c %Y "$BDIR/0/cnv-000000")"
 }
 
 # In a frozen file system a write waits, and not in the task that submits it: asynchronous I/O returns.
