@@ -2,7 +2,7 @@
 
 //! Safe wrappers of kernel interfaces that the kernel crate lacks.
 //!
-//! All of this module's unsafe code is below here. Nothing in here knows what a zoned loop device
+//! All unsafe code of the driver is below here, but for the start of the registry. Nothing in here knows what a zoned loop device
 //! is: each file wraps one C structure or one small group of functions and could move to the
 //! kernel crate.
 

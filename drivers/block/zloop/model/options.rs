@@ -5,7 +5,8 @@
 //! One write is one command, `add` or `remove`, then a blank, then options separated by commas or
 //! newlines, in any order. Blanks before an option and empty options are skipped. What the C
 //! driver accepts means the same here, except for what it should not have accepted: options given
-//! twice, options glued to the command (`addid=0`), an `id` below -1, NUL bytes.
+//! twice, options glued to the command (`addid=0`), an `id` below -1, a `queue_depth` above 10240,
+//! NUL bytes.
 //!
 //! Numbers are read as the C driver reads them, through `match_int()` and `match_uint()` of
 //! lib/parser.c: `id` in decimal, in hexadecimal after `0x`, in octal after `0`; all others in

@@ -2,12 +2,12 @@
 
 //! A sequential zone's write pointer: where the next write goes, and whether it may.
 //!
-//! A write is admitted in two steps: a [`Plan`] says where it goes, and [`Plan::commit`] moves the
-//! write pointer. Between the two the caller obtains what else the write needs; if that fails, it
-//! drops the plan and nothing has changed. The plan borrows the write pointer, so that it cannot
-//! outlive the state it was made for.
+//! A [`Plan`] says where a write goes, and [`Plan::commit`] moves the write pointer over it. The
+//! plan borrows the write pointer, so that it cannot outlive the state it was made for: who drops
+//! it has changed nothing, and plans again when the data is in the file.
 //!
-//! Locking: the caller holds the zone's lock from plan to commit.
+//! Locking: the caller holds the zone's lock from plan to commit, and has the zone's turn from the
+//! first plan of a write to the last, so that the write pointer stays where it is.
 
 #![forbid(unsafe_code)]
 
