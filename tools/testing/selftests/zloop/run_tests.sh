@@ -12,6 +12,10 @@
 #   ZLOOP_RESULTS=dir   where the TAP files go
 #   ZLOOP_TIMEOUT=s     time limit of one script (default 600)
 #   ZLOOP_ONLY=pattern  only the test functions that match
+#   ZBDDIFF=path        zbd-diff (default: that in PATH)
+#   ZLOOP_SLOWNESS=N    the machine is so many times slower than usual: fewer rounds
+#
+# Those of one script (ZLOOP_MANY_ZONES, ZLOOP_CUTS, ZLOOP_SEED, ZLOOP_FUZZ_COUNT ...) are in its head.
 
 set -u
 cd "$(dirname "$0")" || exit 2
