@@ -78,7 +78,7 @@ check-quick: ## unit tests, formatting, lints, module build: no VM
 	@$(tools)/check-quick
 
 .PHONY: check-functional
-check-functional: $(module_to_test) ## the functional suite; TESTS="test_add.sh ..." for some of it
+check-functional: $(module_to_test) ## the functional suite; TESTS="test_flush.sh ..." for some of it
 	@$(tools)/check-functional $(TESTS)
 
 .PHONY: check-in-tree

@@ -2,7 +2,7 @@
 
 //! The zone model of the driver, compiled for the host so that cargo can test it.
 //!
-//! Each file of the model ends in its unit tests. The files in `tests` are about more than one of
+//! The files of the model end in their unit tests. The files in `tests` are about more than one of
 //! them, or about more inputs than one would write down.
 
 #![forbid(unsafe_code)]
