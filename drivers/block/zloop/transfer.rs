@@ -268,12 +268,7 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     match result {
         Ok(0) => progress.retries += 1,
         Ok(bytes) => progress.done += bytes,
-        // A block device that cannot be asked not to wait refuses with the second one; a task that
-        // is being killed for memory gets the third.
-        Err(error)
-            if !progress.may_wait
-                && (error == EAGAIN || error == compat::eopnotsupp() || error == ENOMEM) =>
-        {
+        Err(error) if !progress.may_wait && is_of_submitter(error) => {
             let device = rq.device();
 
             device.counters.again.count();
@@ -317,6 +312,14 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     } else {
         transfer(rq, file, direction, progress, None);
     }
+}
+
+/// Whether an attempt in the submitter's task that failed with `error` may go well in another one.
+///
+/// A block device that cannot be asked not to wait refuses with [`compat::eopnotsupp`]; a task that
+/// is being killed for memory gets [`ENOMEM`], one that is being killed [`EINTR`].
+fn is_of_submitter(error: Error) -> bool {
+    [EAGAIN, compat::eopnotsupp(), ENOMEM, EINTR, ERESTARTSYS].contains(&error)
 }
 
 /// Gives back what is allocated ahead in other zones, after a write found no space. Returns whether

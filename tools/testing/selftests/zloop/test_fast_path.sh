@@ -321,6 +321,29 @@ t_fua() {
 	expect "queue/fua with buffered_io" 0 "$(sysfs 0 queue/fua)"
 }
 
+# A task that is being killed submits the rest of its read; there is nothing wrong with that, and no error. (Here the
+# file system reads through its page cache, whatever it was asked for, and stops for a signal.)
+t_killed() {
+	local i log
+	need_counters
+	new_loop 400
+	make_fs ext4 "$LOOP"
+	mount_backing "$LOOP" data=journal ext4
+	add "$O"
+	for i in 1 2 3 4; do steps "$DEV" <<< "write z$i 16m = ok"; done
+	gains inline <<< "read z1 16m = ok"
+	[ "$REPLY" -ge 1 ] || fail "reads are not done by the submitter"
+	klog_mark
+	for ((i = 0; i < 12; i++)); do
+		dd if="$DEV" of=/dev/null bs=64M count=1 skip=16M iflag=direct,skip_bytes status=none &
+		sleep "0.$((i % 6))5"
+		kill -KILL $! 2> /dev/null
+		wait $! 2> /dev/null
+	done
+	log=$(klog_since "$ZL_MARK")
+	[[ $log != *error* ]] || fail "an error in the log: $log"
+}
+
 # Writing does not move the times of a zone file each time; they do show it in the end. Reading never does.
 t_times() {
 	local before
@@ -450,6 +473,7 @@ tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
 tap_run t_prealloc_full_fs_together "nor if several zones lack them at once"
 tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that is nearly full"
 tap_run t_fua "native FUA, and without it"
+tap_run t_killed "a task that is killed while it reads"
 tap_run t_times_xfs "the times of written zone files, XFS"
 tap_run t_times_btrfs "the times of written zone files, btrfs"
 tap_run t_file_size_limit "a task's limit of file sizes does not count"
