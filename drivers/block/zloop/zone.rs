@@ -370,7 +370,6 @@ impl Zone {
         let wp = seq.wp.offset();
 
         seq.cache.flushed = seq.cache.flushed.min(wp);
-        seq.ahead = Preallocation::NONE;
         // What opened the zone implicitly has not happened.
         let unused = seq.wp.is_empty() && seq.openness(device, self.no) == Openness::Implicit;
 

@@ -5,6 +5,7 @@
 # that they can be turned off, and that they leave nothing behind. That the results are right is for all other tests.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_faults.sh"
 
 # Each case chooses them.
 ZLOOP_OPTIONS=
@@ -170,6 +171,35 @@ t_prealloc_steps() {
 }
 
 # All that ends the writing of a zone gives back what is left.
+# Also after a write that failed.
+t_prealloc_failed_write() {
+	backing_xfs_rt
+	add "$O"
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	write z1+64k 4k = ok
+	write z2 64k = ok
+	write z2+64k 4k = ok
+	END
+	ahead 1
+	[ "$REPLY" -ge 128 ] || fail "$REPLY KiB ahead"
+	rt_fail
+	steps "$DEV" <<-END
+	write z1+68k 4k = EIO
+	write z2+68k 4k = EIO
+	END
+	rt_work
+	steps "$DEV" <<-END
+	report z1 = IMP_OPEN +68k
+	close z1 = ok
+	END
+	ahead 1
+	[ "$REPLY" -le 8 ] || fail "closed: $REPLY KiB ahead"
+	remove
+	ahead 2
+	[ "$REPLY" -le 8 ] || fail "removed: $REPLY KiB ahead"
+}
+
 t_prealloc_given_back() {
 	local zone
 	backing "$1"
@@ -468,6 +498,7 @@ tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"
 tap_run t_prealloc_steps_ext4 "blocks are allocated ahead in growing steps, ext4"
 tap_run t_given_back_xfs "blocks ahead are given back, XFS"
 tap_run t_given_back_ext4 "blocks ahead are given back, ext4"
+tap_run t_prealloc_failed_write "also if a write failed"
 tap_run t_prealloc_capacity "no blocks beyond the zone capacity"
 tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
 tap_run t_prealloc_full_fs_together "nor if several zones lack them at once"
