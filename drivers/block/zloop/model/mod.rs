@@ -42,5 +42,8 @@ mod text;
 /// A position or a length in units of 512 bytes.
 pub(crate) type Sector = u64;
 
+/// Shift from bytes to sectors.
+const SECTOR_SHIFT: u32 = 9;
+
 /// The number of a zone, from 0 at the device's first sector.
 pub(crate) type ZoneNo = u32;

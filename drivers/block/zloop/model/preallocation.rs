@@ -12,7 +12,10 @@
 
 #![forbid(unsafe_code)]
 
-use super::Sector;
+use super::{
+    Sector,
+    SECTOR_SHIFT, //
+};
 
 /// The first step, in sectors: 1 MiB.
 const MIN_STEP: Sector = 2048;
@@ -68,10 +71,18 @@ impl Preallocation {
     }
 }
 
-/// Whether a file system with `available` of `total` bytes free has room for allocating ahead:
-/// the last sixteenth is left to those who write.
-pub(crate) fn has_room(available: u64, total: u64) -> bool {
-    available > total / 16
+impl Step {
+    /// What of it a file system with `available` of `total` bytes free has room for: the last
+    /// sixteenth is left to those who write. `None` if that is not worth it.
+    pub(crate) fn within(self, available: u64, total: u64) -> Option<Self> {
+        let len = self.end.saturating_sub(self.start);
+        let spare = available.saturating_sub(total / 16) >> SECTOR_SHIFT;
+
+        (spare >= len.min(MIN_STEP)).then_some(Self {
+            start: self.start,
+            end: self.start.saturating_add(len.min(spare)),
+        })
+    }
 }
 
 #[cfg(any(test, CONFIG_KUNIT = "y"))]
@@ -134,8 +145,24 @@ mod tests {
 
     #[test]
     fn last_sixteenth_of_a_file_system_is_not_allocated_ahead() {
-        assert!(has_room(101, 1600));
-        assert!(!has_room(100, 1600));
-        assert!(!has_room(0, 0));
+        const MIB: u64 = 1 << 20;
+        let whole = Step {
+            start: 8192,
+            end: 16384,
+        };
+        let rest = Step {
+            start: CAPACITY - 8,
+            end: CAPACITY,
+        };
+        let end = |step: Step, available| step.within(available, 160 * MIB).map(|step| step.end);
+
+        assert_eq!(end(whole, 160 * MIB), Some(16384));
+        assert_eq!(end(whole, 14 * MIB), Some(16384));
+        assert_eq!(end(whole, 13 * MIB), Some(14336));
+        assert_eq!(end(whole, 11 * MIB), Some(10240));
+        assert_eq!(end(whole, 11 * MIB - 1), None);
+        assert_eq!(end(whole, 0), None);
+        assert_eq!(end(rest, 10 * MIB + 4096), Some(CAPACITY));
+        assert_eq!(end(rest, 10 * MIB + 4095), None);
     }
 }

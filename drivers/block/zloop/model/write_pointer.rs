@@ -13,10 +13,10 @@
 
 use core::fmt;
 
-use super::Sector;
-
-/// Shift from bytes to sectors.
-const SECTOR_SHIFT: u32 = 9;
+use super::{
+    Sector,
+    SECTOR_SHIFT, //
+};
 
 /// The write pointer of one sequential zone, as an offset from the zone's start.
 ///

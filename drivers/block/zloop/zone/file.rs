@@ -12,13 +12,13 @@ use super::{
     ZoneFile, //
 };
 use crate::{
-    abstractions::fs::BackingFile,
+    abstractions::{
+        compat,
+        fs::BackingFile, //
+    },
     commands,
     device::Device,
-    model::preallocation::{
-        self,
-        Step, //
-    },
+    model::preallocation::Step,
     refusal::Refusal, //
 };
 use kernel::{
@@ -123,24 +123,29 @@ impl Zone {
     /// Allocates blocks ahead of the write pointer, as far as there are plenty of them. Failing to
     /// is no error: the write that follows allocates its own. Needs the turn; sleeps.
     pub(super) fn allocate_ahead(&self, device: &Device, file: &BackingFile, step: Step) {
-        let Ok(space) = file.space() else {
+        let step = file
+            .space()
+            .ok()
+            .and_then(|space| step.within(space.available, space.total));
+        let Some(step) = step else {
             return;
         };
-        let allocate = || {
-            let bytes = |sectors| sectors << SECTOR_SHIFT;
+        let bytes = |sectors| sectors << SECTOR_SHIFT;
 
-            preallocation::has_room(space.available, space.total)
-                && file
-                    .allocate(bytes(step.start), bytes(step.end - step.start))
-                    .is_ok()
-        };
-
-        if allocate() {
-            if let Ok(seq) = self.state.lock().sequential() {
-                seq.ahead.extend(step);
+        match file.allocate(bytes(step.start), bytes(step.end - step.start)) {
+            Ok(()) => {
+                if let Ok(seq) = self.state.lock().sequential() {
+                    seq.ahead.extend(step);
+                }
+                device.note_ahead();
+                device.counters.preallocated.count();
             }
-            device.note_ahead();
-            device.counters.preallocated.count();
+            // It may have got a part; others must not lack that. What goes wrong shows in the size
+            // of the file.
+            Err(error) if error == ENOSPC || error == compat::edquot() => {
+                let _ = file.truncate(bytes(step.start));
+            }
+            Err(_) => {}
         }
     }
 

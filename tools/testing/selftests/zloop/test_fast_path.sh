@@ -200,6 +200,18 @@ t_prealloc_failed_write() {
 	[ "$REPLY" -le 8 ] || fail "removed: $REPLY KiB ahead"
 }
 
+# A step that is longer than what is left: the file system gives that before it says that there is no more. Another zone
+# must not lack it.
+t_prealloc_too_long() {
+	backing ext4 130
+	add capacity_mb=256,zone_size_mb=128,conv_zones=0,prealloc_kb=1048576
+	must dd if=/dev/zero of="$DEV" bs=1M count=97 oflag=direct status=none
+	steps "$DEV" <<< "write z1 8m = ok"
+	steps "$DEV" <<< "close z0 = ok"
+	ahead 0
+	[ "$REPLY" -le 8 ] || fail "closed: $REPLY KiB ahead"
+}
+
 t_prealloc_given_back() {
 	local zone
 	backing "$1"
@@ -499,6 +511,7 @@ tap_run t_prealloc_steps_ext4 "blocks are allocated ahead in growing steps, ext4
 tap_run t_given_back_xfs "blocks ahead are given back, XFS"
 tap_run t_given_back_ext4 "blocks ahead are given back, ext4"
 tap_run t_prealloc_failed_write "also if a write failed"
+tap_run t_prealloc_too_long "also if there was not enough for all of them"
 tap_run t_prealloc_capacity "no blocks beyond the zone capacity"
 tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
 tap_run t_prealloc_full_fs_together "nor if several zones lack them at once"
