@@ -115,7 +115,10 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         // A cache that is to be lost needs flushes, which say what is not. And of a file with
         // dirty pages only those of the one write would become durable, with the size that they
         // give the file: before them there could be zeros that nobody wrote.
-        fua: options.fua && !options.discard_write_cache && !options.buffered_io,
+        fua: options.fua
+            && !options.discard_write_cache
+            && !options.buffered_io
+            && file.is_known_to_sync(),
         max_open_zones: options.max_open_zones,
     };
     let device = Arc::pin_init(

@@ -11,6 +11,7 @@
  * @fn bdev_physical_block_size
  * @fn blk_should_fake_timeout
  * @fn fatal_signal_pending
+ * @fn d_real_inode
  * @fn dget
  * @fn end_of_stack
  * @fn file_inode
@@ -53,6 +54,7 @@
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/ratelimit.h>
@@ -109,6 +111,10 @@ ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOFS);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOIO);
 ZLOOP_CONST(blk_opf_t, REQ_FUA);
 ZLOOP_CONST(unsigned int, RLIMIT_FSIZE);
+ZLOOP_CONST(unsigned long, BTRFS_SUPER_MAGIC);
+ZLOOP_CONST(unsigned long, EXT4_SUPER_MAGIC);
+ZLOOP_CONST(unsigned long, TMPFS_MAGIC);
+ZLOOP_CONST(unsigned long, XFS_SUPER_MAGIC);
 #endif
 
 #endif

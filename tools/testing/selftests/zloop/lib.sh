@@ -374,6 +374,7 @@ make_fs() {
 	ext4) must mkfs.ext4 -q -F -E lazy_itable_init=1,nodiscard "$@" "$dev" ;;
 	xfs) must mkfs.xfs -q -f -K "$@" "$dev" ;;
 	btrfs) must mkfs.btrfs -q -f -K "$@" "$dev" ;;
+	f2fs) must mkfs.f2fs -q -f -t 0 "$@" "$dev" ;;
 	*) fail "unknown file system $fs" ;;
 	esac
 }

@@ -363,6 +363,27 @@ t_fua() {
 	expect "queue/fua with buffered_io" 0 "$(sysfs 0 queue/fua)"
 }
 
+# A write is made durable by itself only on a file system that is known to do all of it. overlayfs passes it on.
+t_fua_where() {
+	local fs want
+	for fs in xfs=1 ext4=1 btrfs=1 tmpfs=1 f2fs=0; do
+		want=${fs#*=} fs=${fs%=*}
+		modprobe -q "$fs"
+		backing "$fs"
+		add "$O"
+		expect "queue/fua on $fs" "$want" "$(sysfs 0 queue/fua)"
+		remove
+	done
+	backing xfs
+	modprobe -q overlay
+	mkdir "$BDIR/lower" "$BDIR/upper" "$BDIR/work" "$ZL_T/ovl"
+	must mount -t overlay -o "lowerdir=$BDIR/lower,upperdir=$BDIR/upper,workdir=$BDIR/work" none "$ZL_T/ovl"
+	undo mount "$ZL_T/ovl"
+	BDIR=$ZL_T/ovl
+	add "$O"
+	expect "queue/fua on overlayfs on XFS" 1 "$(sysfs 0 queue/fua)"
+}
+
 # A task that is being killed submits the rest of its read; there is nothing wrong with that, and no error. (Here the
 # file system reads through its page cache, whatever it was asked for, and stops for a signal.)
 t_killed() {
@@ -517,6 +538,7 @@ tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
 tap_run t_prealloc_full_fs_together "nor if several zones lack them at once"
 tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that is nearly full"
 tap_run t_fua "native FUA, and without it"
+tap_run t_fua_where "native FUA where it is durable"
 tap_run t_killed "a task that is killed while it reads"
 tap_run t_times_xfs "the times of written zone files, XFS"
 tap_run t_times_btrfs "the times of written zone files, btrfs"

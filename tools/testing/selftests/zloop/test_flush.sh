@@ -5,6 +5,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"
+. "$(dirname "$0")/lib_nullb.sh"
 
 # After a flush, a copy of the disk below the backing file system holds all data: nothing waits in memory.
 durable() {
@@ -216,6 +217,37 @@ t_concurrent() {
 	rm "$ZL_T/out"
 }
 
+# A disk with a cache, which takes its time: what was written is in the cache only when the flush comes, and the file
+# system did not wait for it.
+disk() {
+	local i before like
+	modprobe -q "$1"
+	like=(/sys/block/*)
+	nullb_up zldisk "${like##*/}" zoned=0 size=400 cache_size=16 irqmode=2 completion_nsec=2000000 || skip "no null_blk"
+	make_fs "$1" /dev/zldisk
+	mount_backing /dev/zldisk "" "$1"
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1
+	steps "$DEV" <<< "write z0 64k = ok"
+	for i in 1 2 3 4 5; do
+		disk_flushes
+		before=$REPLY
+		steps "$DEV" <<-END
+		write z0 4k seed=$i = ok
+		fsync = ok
+		END
+		disk_flushes
+		[ "$REPLY" -gt "$before" ] || fail "flush $i did not reach the disk"
+	done
+}
+
+# How many flushes the disk has had, in REPLY.
+disk_flushes() { read -r _ _ _ _ _ _ _ _ _ _ _ _ _ _ _ REPLY _ < /sys/block/zldisk/stat; }
+
+t_disk_xfs() { disk xfs; }
+t_disk_ext4() { disk ext4; }
+t_disk_btrfs() { disk btrfs; }
+t_disk_f2fs() { disk f2fs; }
+
 tap_run t_durable_ext4 "durable on ext4"
 tap_run t_durable_ext4_buffered "durable on ext4, buffered_io"
 tap_run t_durable_xfs "durable on XFS"
@@ -232,4 +264,8 @@ tap_run t_idle_flush "a flush with nothing to do"
 tap_run t_error_once "a write-back error is reported once"
 tap_run t_error_sequential "a write-back error of a sequential zone"
 tap_run t_concurrent "concurrent flushes"
+tap_run t_disk_xfs "a flush is one of the disk below, XFS"
+tap_run t_disk_ext4 "a flush is one of the disk below, ext4"
+tap_run t_disk_btrfs "a flush is one of the disk below, btrfs"
+tap_run t_disk_f2fs "a flush is one of the disk below, f2fs"
 tap_end

@@ -22,7 +22,7 @@ t_btrfs() { power_cuts btrfs "$O" "$CUTS" "$SEED" --ops 120; }
 t_append() { power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0 "$CUTS" "$SEED" --ops 120; }
 
 # Each of the two alone, so that neither does the work of the other: a flush makes durable what was written before it,
-# and native FUA, which flushes nothing, what it writes. The loads are those of the lies below.
+# and FUA, which flushes nothing, what it writes. The loads are those of the lies below.
 scaled 12 4
 FEW=$((CUTS > REPLY ? CUTS : REPLY))
 
@@ -38,6 +38,7 @@ t_fua() {
 
 t_fua_xfs() { t_fua xfs; }
 t_fua_btrfs() { t_fua btrfs; }
+t_fua_f2fs() { t_fua f2fs; }
 
 # Without zeros in a zone, though the pages of a file are not written in order.
 t_buffered() {
@@ -91,6 +92,7 @@ tap_run t_append "appends and FUA, through an NVMe target"
 tap_run t_flush "flushes, and no FUA"
 tap_run t_fua_xfs "native FUA, and few flushes, XFS"
 tap_run t_fua_btrfs "native FUA, and few flushes, btrfs"
+tap_run t_fua_f2fs "FUA where it cannot be native, and few flushes, f2fs"
 tap_run t_buffered "buffered_io, XFS"
 tap_run t_birth "cuts while a device is made"
 tap_run t_files "files of f2fs on a device"

@@ -186,6 +186,36 @@ impl BackingFile {
         flags & ffi::FS_REQUIRES_DEV != 0
     }
 
+    /// The super block of the file system that keeps the data: of the one below if the file's own
+    /// is stacked on it (overlayfs).
+    fn data_sb(&self) -> *mut bindings::super_block {
+        // SAFETY: The directory entry of an open file is valid. The file is open for writing, so
+        // what is below it is there and stays.
+        let inode = unsafe { ffi::d_real_inode(dentry(&self.0)) };
+
+        // SAFETY: An inode in use has a super block, which never changes.
+        unsafe { (*inode).i_sb }
+    }
+
+    /// Whether the file system is one that is known to make a write with `IOCB_DSYNC | IOCB_SYNC`
+    /// durable before it ends, with the size of the file, and to flush the disk at each sync.
+    ///
+    /// f2fs does neither: it sets the size after that write was synced, and does not notice that
+    /// blocks were overwritten if the disk took its time (`f2fs_dio_write_iter()`). 9p and others
+    /// that use fs/netfs/direct_write.c sync no write. In a tmpfs nothing is durable.
+    pub(crate) fn is_known_to_sync(&self) -> bool {
+        // SAFETY: The super block of an open file is valid; the field never changes.
+        let magic = unsafe { (*self.data_sb()).s_magic };
+
+        [
+            ffi::XFS_SUPER_MAGIC,
+            ffi::EXT4_SUPER_MAGIC,
+            ffi::BTRFS_SUPER_MAGIC,
+            ffi::TMPFS_MAGIC,
+        ]
+        .contains(&magic)
+    }
+
     /// Makes the data durable, and the size and whatever else is needed to read it back, as
     /// fdatasync(2) does.
     ///
@@ -194,7 +224,18 @@ impl BackingFile {
         // SAFETY: `self.0` is a valid, open file.
         to_result(unsafe {
             bindings::vfs_fsync_range(self.0.as_ptr(), 0, bindings::loff_t::MAX, 1)
-        })
+        })?;
+        if self.is_known_to_sync() {
+            return Ok(());
+        }
+        // SAFETY: The super block of an open file is valid.
+        let disk = unsafe { (*self.data_sb()).s_bdev };
+
+        if disk.is_null() {
+            return Ok(());
+        }
+        // SAFETY: A file system has its disk open as long as it is mounted.
+        to_result(unsafe { bindings::blkdev_issue_flush(disk) })
     }
 
     /// Sets the extended attribute `name` (with its prefix, as in `user.example`), whether it
