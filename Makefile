@@ -63,8 +63,8 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 .PHONY: check-full
 check-full: export ZLOOP_MANY_ZONES ?= 200000
 check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
-	@$(tools)/check in-tree quick functional functional-options qemu samples fs-full zbd-full -- \
-		diff crash fuzz mutations faults kernels
+	@$(tools)/check --two in-tree quick kernels faults functional zbd-full fs-full diff functional-options \
+		mutations crash qemu samples fuzz
 
 .PHONY: check-debug check-uml check-faults
 check-debug: ## functional suite, KUnit, short zbd and fs on a kernel with KASAN, lockdep, kmemleak ...
