@@ -9,6 +9,7 @@
 //! fails; they grow with the distance, so that of what comes after many others some are left out.
 
 use clap::ValueEnum;
+use std::cell::Cell;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -32,25 +33,51 @@ pub enum Place {
 pub enum Injector {
     /// The counter of this thread.
     Task(File),
-    /// The directory of the attribute, and the bytes or pages from one step to the next.
-    Workers(PathBuf, u32),
+    /// The directory of the attribute, the bytes or pages from one step to the next, and the last
+    /// process that was looked at.
+    Workers(PathBuf, u32, Cell<u32>),
 }
 
 fn write_attr(dir: &Path, name: &str, value: &str) -> io::Result<()> {
     fs::write(dir.join(name), value)
 }
 
-/// Marks or unmarks the kernel's workers and those that will be: they inherit it from kthreadd.
-fn mark_workers(mark: bool) -> io::Result<()> {
-    for entry in fs::read_dir("/proc")? {
-        let dir = entry?.path();
-        let Ok(name) = fs::read_to_string(dir.join("comm")) else {
-            continue;
-        };
-        if name.starts_with("kworker/") || name.trim() == "kthreadd" {
+/// Marks or unmarks those of the processes `pids` that are workers of the kernel.
+///
+/// Not kthreadd, from which workers made later would inherit it: when a stack for a new one is not
+/// to be had the kernel says so, as loudly as of a fault of its own.
+fn mark_workers(pids: impl Iterator<Item = u32>, mark: bool) {
+    for pid in pids {
+        let dir = PathBuf::from(format!("/proc/{pid}"));
+        let name = fs::read_to_string(dir.join("comm")).unwrap_or_default();
+        if name.starts_with("kworker/") {
             // It may be gone by now.
             let _ = fs::write(dir.join("make-it-fail"), if mark { "1" } else { "0" });
         }
+    }
+}
+
+/// All processes.
+fn all_pids() -> io::Result<impl Iterator<Item = u32>> {
+    Ok(fs::read_dir("/proc")?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()))
+}
+
+/// The process that was made last.
+fn last_pid() -> io::Result<u32> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    let last = text.split_whitespace().last();
+    last.and_then(|pid| pid.parse().ok())
+        .ok_or_else(|| io::Error::other("/proc/loadavg names no process"))
+}
+
+/// Marks the workers that were made since process number `seen`.
+fn mark_new_workers(seen: &Cell<u32>) -> io::Result<()> {
+    let last = last_pid()?;
+    let before = seen.replace(last);
+    if last >= before {
+        mark_workers(before + 1..=last, true);
+    } else {
+        mark_workers(all_pids()?, true);
     }
     Ok(())
 }
@@ -73,13 +100,12 @@ impl Injector {
         }
         write_attr(&pages, "min-order", "0")?;
         write_attr(&pages, "ignore-gfp-highmem", "N")?;
-        if place != Place::Task {
-            mark_workers(true)?;
-        }
+        // All of them are new.
+        let seen = Cell::new(u32::MAX);
         Ok(match place {
             Place::Task => Self::Task(File::options().read(true).write(true).open(NTH)?),
-            Place::WorkersSlab => Self::Workers(slab, grain),
-            Place::WorkersPages => Self::Workers(pages, 1),
+            Place::WorkersSlab => Self::Workers(slab, grain, seen),
+            Place::WorkersPages => Self::Workers(pages, 1, seen),
         })
     }
 
@@ -96,7 +122,8 @@ impl Injector {
                 file.write_at(b"0", 0)?;
                 Ok((result, text[..len].trim_ascii() == b"0"))
             }
-            Self::Workers(dir, grain) => {
+            Self::Workers(dir, grain, seen) => {
+                mark_new_workers(seen)?;
                 write_attr(dir, "space", &distance(step, *grain).to_string())?;
                 write_attr(dir, "times", "1")?;
                 write_attr(dir, "probability", "100")?;
@@ -122,9 +149,9 @@ fn distance(step: u32, grain: u32) -> u32 {
 
 impl Drop for Injector {
     fn drop(&mut self) {
-        if let Self::Workers(dir, _) = self {
+        if let Self::Workers(dir, ..) = self {
             let _ = write_attr(dir, "probability", "0");
-            let _ = mark_workers(false);
+            let _ = all_pids().map(|pids| mark_workers(pids, false));
         }
     }
 }
