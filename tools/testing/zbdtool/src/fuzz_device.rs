@@ -81,15 +81,15 @@ impl Memory {
 }
 
 const fn io_r(nr: u64, size: u64) -> u64 {
-    2 << 30 | size << 16 | 0x12 << 8 | nr
+    (2 << 30) | (size << 16) | (0x12 << 8) | nr
 }
 
 const fn io_w(nr: u64, size: u64) -> u64 {
-    1 << 30 | size << 16 | 0x12 << 8 | nr
+    (1 << 30) | (size << 16) | (0x12 << 8) | nr
 }
 
 const fn io_wr(nr: u64, size: u64) -> u64 {
-    3 << 30 | size << 16 | 0x12 << 8 | nr
+    (3 << 30) | (size << 16) | (0x12 << 8) | nr
 }
 
 /// Zone management: name, request.
@@ -201,7 +201,7 @@ impl Fuzzer<'_> {
         };
         // Often less room than is asked for.
         let room = 16 + 64 * self.rng.below(20);
-        let words = [self.position(512), u64::from(nr) | u64::from(flags) << 32];
+        let words = [self.position(512), u64::from(nr) | (u64::from(flags) << 32)];
         let place = self.memory.place(room, &words);
         self.ioctl("report", request, place);
     }
@@ -253,7 +253,7 @@ impl Fuzzer<'_> {
             return;
         }
         let size = [0, 4, 8, 16, 24, 64, self.rng.next() & 0x3fff][self.rng.below(7)];
-        let request = (self.rng.next() & 3) << 30 | size << 16 | kind << 8 | nr;
+        let request = ((self.rng.next() & 3) << 30) | (size << 16) | (kind << 8) | nr;
         let words: Vec<u64> = (0..8).map(|_| self.position(512)).collect();
         let place = match self.rng.below(8) {
             0 => self.rng.next() as usize as *mut libc::c_void,

@@ -214,7 +214,8 @@ impl Runner {
             // A failed write may leave its zone open, which is no change of the data.
             let kept = old.1 == new.1 && (op.writes() || old.0 == new.0);
             let done = concerned && self.is_done(op, *new);
-            if ok && concerned && !done || !ok && !done && !kept || !concerned && !kept {
+            let right = if ok && concerned { done } else { done || kept };
+            if !right {
                 let no = ZONE + i as u32;
                 return Err(format!("ok={ok}, zone {no}: {old:?} became {new:?}"));
             }
@@ -254,7 +255,7 @@ impl Runner {
         }
         self.judge(op, ok, &before)?;
         self.judge_data(op, ok)?;
-        if !ok && !(op.writes() && self.is_done(op, self.state()?[0])) {
+        if !(ok || op.writes() && self.is_done(op, self.state()?[0])) {
             self.act(op)
                 .map_err(|e| format!("again, without a fault: {e}"))?;
             self.judge(op, true, &before)?;
