@@ -2,9 +2,9 @@
 
 //! Safe wrappers of kernel interfaces that the kernel crate lacks.
 //!
-//! All unsafe code of the driver is below here, but for the start of the registry. Nothing in here knows what a zoned loop device
-//! is: each file wraps one C structure or one small group of functions and could move to the
-//! kernel crate.
+//! All unsafe code of the driver is below here, but for the start of the registry. Nothing in here
+//! knows what a zoned loop device is: each file wraps one C structure or one small group of
+//! functions and could move to the kernel crate.
 
 pub(crate) mod block;
 pub(crate) mod compat;
