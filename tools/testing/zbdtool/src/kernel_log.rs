@@ -60,6 +60,7 @@ const BAD: &[&str] = &[
     "blocked for more than",
     "refcount_t",
     "Call Trace",
+    "Call trace",
     "panicked at",
 ];
 
