@@ -220,14 +220,19 @@ t_twice() {
 
 # I/O of an open descriptor while the device goes: errors, but everything ends.
 t_during_io() {
-	local pid i
+	local pid i j written
 	backing_tmpfs
 	for i in 1 2 3; do
 		add "capacity_mb=64,zone_size_mb=4,conv_zones=1,max_open_zones=4,nr_queues=2"
 		"$ZBDTOOL" hammer "$DEV" --threads 2 --first 1 --zones 4 --seconds 2 > /dev/null 2>&1 &
 		pid=$!
 		undo pid "$pid"
-		sleep 0.6
+		for ((j = 0; j < 100; j++)); do
+			read -r _ _ _ _ written _ < /sys/block/zloop0/stat
+			((written < 20)) || break
+			sleep 0.1
+		done
+		((written >= 20)) || fail "round $i: no I/O to remove the device in"
 		remove
 		wait "$pid"
 		[ ! -e /sys/block/zloop0 ] || fail "round $i: the disk still exists"
