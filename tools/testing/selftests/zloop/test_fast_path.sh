@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"
+. "$(dirname "$0")/lib_nullb.sh"
 
 # Each case chooses them.
 ZLOOP_OPTIONS=
@@ -410,6 +411,32 @@ t_killed() {
 	[[ $log != *error* ]] || fail "an error in the log: $log"
 }
 
+# A plug may have requests for the disk below as well, with all the tags that the disk has. Nobody else can send them, so
+# what goes to the device in the same plug must not wait for a tag: not in blk_finish_plug(), nor when a large request
+# has the plug sent before the next one, whose tag was taken already, is put into it.
+# plug_of_two DEPTH BLOCK-SIZE
+plug_of_two() {
+	local i like
+	modprobe -q xfs
+	like=(/sys/block/*)
+	nullb_up zldisk "${like##*/}" zoned=0 size=400 submit_queues=1 "hw_queue_depth=$1" || skip "no null_blk"
+	echo none > /sys/block/zldisk/queue/scheduler
+	make_fs xfs /dev/zldisk
+	mount_backing /dev/zldisk "" xfs
+	add capacity_mb=16,zone_size_mb=4,conv_zones=1,submit_inline=1
+	steps "$DEV" <<< "write z0 4m = ok"
+	background fio --name=plug --thread --filename="$DEV:/dev/zldisk" --rw=randread --bs="$2" --size=3m --io_size=6m \
+		--direct=1 --output=/dev/null --ioengine=libaio --iodepth=3 --iodepth_batch_submit=3 --iodepth_batch_complete_min=3
+	for ((i = 0; i < 600 * ZLOOP_SLOWNESS; i++)); do
+		kill -0 "$BG" 2> /dev/null || break
+		sleep 0.1
+	done
+	((i < 600 * ZLOOP_SLOWNESS)) || fail "the reads do not end"
+	background_end
+}
+t_plug_of_two() { plug_of_two 2 8k; }
+t_plug_of_two_large() { plug_of_two 1 128k; }
+
 # Writing does not move the times of a zone file each time; they do show it in the end. Reading never does.
 t_times() {
 	local before
@@ -543,6 +570,8 @@ tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that
 tap_run t_fua "native FUA, and without it"
 tap_run t_fua_where "native FUA where it is durable"
 tap_run t_killed "a task that is killed while it reads"
+tap_run t_plug_of_two "a plug with requests for the disk below, all of its tags"
+tap_run t_plug_of_two_large "a plug that is sent while such a request is made"
 tap_run t_times_xfs "the times of written zone files, XFS"
 tap_run t_times_btrfs "the times of written zone files, btrfs"
 tap_run t_file_size_limit "a task's limit of file sizes does not count"

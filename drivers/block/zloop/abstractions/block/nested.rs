@@ -52,8 +52,10 @@ impl Nested {
     /// Not in a transaction of a file system (`current->journal_info`), which the file system
     /// underneath would take for its own; not where allocations are restricted, which is what file
     /// systems do while they hold locks that reclaim takes; not with bios waiting to be submitted
-    /// when the current one is, since they would wait for the nested I/O, too; not in a work item
-    /// of kblockd, whose rescuer must be free for the requests that the nested I/O waits for.
+    /// when the current one is, since they would wait for the nested I/O, too; not with requests for
+    /// other disks in the plug, which nobody else can send while the nested I/O waits for their tags;
+    /// not in a work item of kblockd, whose rescuer must be free for the requests that the nested
+    /// I/O waits for.
     ///
     /// # Safety
     ///
@@ -80,6 +82,13 @@ impl Nested {
         // SAFETY: As above.
         let plug = unsafe { (*task).plug };
 
+        // A plug that is sent in the middle of a submission is too full for one more request, which
+        // the task has in its hands and which may be for any disk.
+        // SAFETY: If set, the field points at a plug on the task's own stack; `hctx` is valid by
+        // this function's contract.
+        if !plug.is_null() && (!bio_list.is_null() || unsafe { holds_others(plug, hctx) }) {
+            return None;
+        }
         // SAFETY: As above.
         unsafe { (*task).bio_list = core::ptr::null_mut() };
         if !plug.is_null() {
@@ -112,6 +121,32 @@ impl Drop for Nested {
         // SAFETY: As above.
         unsafe { (*task).bio_list = self.bio_list };
     }
+}
+
+/// Whether there are requests in a plug, sent or to be sent, that may be for another disk than
+/// that of `hctx`.
+///
+/// # Safety
+///
+/// `plug` must be valid and that of the current task, and `hctx` valid for the duration of the call.
+unsafe fn holds_others(
+    plug: *const bindings::blk_plug,
+    hctx: *const bindings::blk_mq_hw_ctx,
+) -> bool {
+    // SAFETY: By this function's contract, here and below; only the task changes its plug.
+    let waiting = unsafe { (*plug).mq_list.head };
+    // SAFETY: As above.
+    let allocated = unsafe { (*plug).cached_rqs.head };
+
+    if !waiting.is_null() || allocated.is_null() {
+        return !waiting.is_null();
+    }
+    // SAFETY: By this function's contract.
+    let queue = unsafe { (*hctx).queue };
+
+    // Those allocated in advance are all of one disk.
+    // SAFETY: A request in the list is valid and the task's own.
+    unsafe { (*allocated).q != queue }
 }
 
 /// Whether the current task runs one of the work items by which the block layer sends requests of
