@@ -47,6 +47,15 @@ enum State {
     Adding,
     Live(Disk<Driver>),
     Removing,
+    /// Removed, and still open somewhere.
+    Removed,
+}
+
+impl State {
+    /// Whether the device is on its way out.
+    fn is_leaving(&self) -> bool {
+        matches!(self, State::Removing | State::Removed)
+    }
 }
 
 /// Largest id: ids are `int` to user space.
@@ -80,7 +89,7 @@ impl Registry {
 
     /// The lowest id that is free, or will be: that of a device on its way out counts as well.
     fn lowest_free_soon(&self) -> u32 {
-        self.lowest_id_without(|entry| !matches!(entry.state, State::Removing))
+        self.lowest_id_without(|entry| !entry.state.is_leaving())
     }
 
     /// The lowest id for which there is no entry that counts.
@@ -217,7 +226,7 @@ fn is_on_its_way_out(id: Option<u32>) -> bool {
 
     registry
         .entry(id)
-        .is_some_and(|entry| matches!(entry.state, State::Removing))
+        .is_some_and(|entry| entry.state.is_leaving())
 }
 
 /// Makes a device known that is complete: it can be removed from now on.
@@ -229,7 +238,7 @@ pub(crate) fn publish(id: u32, disk: Disk<Driver>) {
 
 /// Removes a device. Process context; waits for I/O in flight.
 ///
-/// `ENODEV` if there is none, `EBUSY` if somebody uses it exclusively (a file system, for example)
+/// `ENODEV` if there is none any more, `EBUSY` if somebody uses it exclusively (a file system, for example)
 /// or is removing it. When this returns all zone files are closed.
 pub(crate) fn remove(id: u32) -> Result {
     let (why, error) = match take_live(id) {
@@ -266,6 +275,10 @@ fn take_live(id: u32) -> Result<Disk<Driver>, (&'static str, Error)> {
             Err(("the device is still being added", ENODEV))
         }
         State::Removing => Err(("the device is being removed already", EBUSY)),
+        State::Removed => {
+            entry.state = State::Removed;
+            Err(("the device was removed already, and is still open", ENODEV))
+        }
     }
 }
 
@@ -276,6 +289,9 @@ fn finish_removal(id: u32, disk: Disk<Driver>, claim: Claim) {
     disk.remove();
     device.shut_down();
     drop(claim);
+    if let Some(entry) = REGISTRY.lock().entry(id) {
+        entry.state = State::Removed;
+    }
     // The last one to use the device, which may be somebody who has it open, gives up the id.
     drop(device);
     pr_info!("zloop{}: removed\n", id);
@@ -319,6 +335,8 @@ mod tests {
 
         assert_eq!(registry.lowest_free_soon(), 3);
         registry.entry(1).ok_or(ENODEV)?.state = State::Removing;
+        assert_eq!(registry.lowest_free_soon(), 1);
+        registry.entry(1).ok_or(ENODEV)?.state = State::Removed;
         assert_eq!(registry.lowest_free_soon(), 1);
         assert_eq!(registry.lowest_free(), 3);
         assert_eq!(with(&[1])?.lowest_free_soon(), 0);

@@ -92,6 +92,8 @@ t_open_descriptor() {
 	exec 9<> "$DEV"
 	remove
 	[ ! -e /sys/block/zloop0 ] || fail "the disk still exists"
+	# There is nothing to wait for.
+	ctl_expect ENODEV "remove id=0"
 	if printf x >&9; then
 		fail "a write to the removed device succeeded"
 	fi 2> /dev/null
