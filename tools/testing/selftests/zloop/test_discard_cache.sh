@@ -35,6 +35,25 @@ t_never_flushed() {
 	END
 }
 
+# Whoever removes the device need not be the one who added it.
+t_other_owner() {
+	setup
+	steps "$DEV" <<-END
+	write z1 1m = ok
+	fsync = ok
+	write z1+1m 1m = ok
+	write z2 64k = ok
+	END
+	must chown -R 65534:65534 "$BDIR/0"
+	must setpriv --bounding-set=-dac_override,-dac_read_search bash -c "echo 'remove id=0' > $ZL_CTL"
+	must chown -R 0:0 "$BDIR/0"
+	add "$O"
+	steps "$DEV" <<-END
+	conds all = NCEEEEEE
+	report z1 = CLOSED +1m
+	END
+}
+
 t_flushed_stays() {
 	setup
 	steps "$DEV" <<-END
@@ -276,6 +295,7 @@ t_many_xfs() { many xfs; }
 t_many_btrfs() { many btrfs; }
 
 tap_run t_never_flushed "never flushed: empty, also full and finished zones"
+tap_run t_other_owner "removed by a task that may not write to the files"
 tap_run t_flushed_stays "flushed data stays"
 tap_run t_written_since "written since the flush"
 tap_run t_full_since "full or finished since the flush"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! In whose name files are looked up and opened.
+//! In whose name files are looked up, opened and changed.
 //!
 //! C header: [`include/linux/cred.h`](srctree/include/linux/cred.h)
 
@@ -16,8 +16,9 @@ use super::super::ffi;
 
 /// A scope in which the calling task has the credentials of the one that opened a file.
 ///
-/// Files of a device are opened by whoever is the first to need them, in a worker of the kernel
-/// most of the time; what may be opened is for the one who added the device to say.
+/// Files of a device are opened by whoever is the first to need them, and cut by whoever resets a zone
+/// or removes the device, in a worker of the kernel most of the time; what may be done is for the one
+/// who added the device to say.
 ///
 /// # Invariants
 ///

@@ -17,6 +17,7 @@ use kernel::{
 
 use super::{
     super::ffi,
+    credentials::Credentials,
     dentry,
     idmap,
     inode,
@@ -88,6 +89,8 @@ impl BackingFile {
     /// (beyond what the file system can hold), [`EPERM`] (immutable or append-only), [`EROFS`],
     /// [`ENOSPC`], [`EIO`], ... The size is unknown after an error.
     pub(crate) fn truncate(&self, len: u64) -> Result {
+        let _credentials = Credentials::of_opener(&self.0);
+
         // SAFETY: The path of an open file is valid.
         unsafe { truncate(path(&self.0), len) }
     }
@@ -99,6 +102,7 @@ impl BackingFile {
         let pos = bindings::loff_t::try_from(pos).map_err(|_| EFBIG)?;
         let len = bindings::loff_t::try_from(len).map_err(|_| EFBIG)?;
         let mode = ffi::FALLOC_FL_KEEP_SIZE;
+        let _credentials = Credentials::of_opener(&self.0);
 
         // SAFETY: `self.0` is a valid file, open for writing.
         to_result(unsafe { bindings::vfs_fallocate(self.0.as_ptr(), mode, pos, len) })
@@ -246,6 +250,7 @@ impl BackingFile {
     /// `EOPNOTSUPP` (the file system has no such attributes), [`ENOSPC`], `EDQUOT`, [`EROFS`], ...
     pub(crate) fn set_xattr(&self, name: &CStr, value: &[u8]) -> Result {
         let _access = WriteAccess::new(&self.0)?;
+        let _credentials = Credentials::of_opener(&self.0);
 
         // SAFETY: The ID mapping and the directory entry are those of an open file, `name` is
         // NUL-terminated and `value` holds that many bytes. Write access to the mount is held.
