@@ -253,6 +253,10 @@ impl Device {
                 self.note_ahead();
             }
         }
+        // For whoever is next to find no space.
+        if self.zone(except).is_some_and(Zone::has_ahead) {
+            self.note_ahead();
+        }
         if any {
             self.releases.fetch_add(1u32, Release);
         }

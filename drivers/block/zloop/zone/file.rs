@@ -149,6 +149,14 @@ impl Zone {
         }
     }
 
+    /// Whether there are blocks beyond the write pointer.
+    pub(crate) fn has_ahead(&self) -> bool {
+        self.state
+            .lock()
+            .sequential()
+            .is_ok_and(|seq| seq.ahead.is_ahead_of(seq.wp.offset()))
+    }
+
     /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
     ///
     /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.

@@ -296,6 +296,32 @@ t_prealloc_full_fs() {
 	steps "$DEV" <<< "read z1 2112k = ok"
 }
 
+# Nor are those of a zone that found no space itself: it keeps them, until another one lacks them.
+t_prealloc_full_fs_twice() {
+	local free
+	new_loop 400
+	make_fs xfs "$LOOP"
+	mount_backing "$LOOP"
+	add capacity_mb=320,zone_size_mb=16,conv_zones=0,prealloc_kb=4096
+	steps "$DEV" <<-END
+	write z1 1m = ok
+	write z1+1m 1m = ok
+	write z1+2m 252k = ok
+	END
+	ahead 1
+	[ "$REPLY" -ge 512 ] || fail "$REPLY KiB ahead, nothing to give back"
+	free=$(df --output=avail -k "$BDIR" | tail -n 1)
+	must fallocate -l "$((free - 64))K" "$BDIR/ballast"
+	# Some requests that fit, one that begins where there are blocks, and ends where there are none.
+	step "$DEV" "write z1+2300k 8m"
+	diag "beyond them: $REPLY"
+	ahead 1
+	[ "$REPLY" -ge 128 ] || fail "$REPLY KiB ahead after the write that found no space"
+	steps "$DEV" <<< "write z2 128k = ok"
+	ahead 1
+	[ "$REPLY" -le 8 ] || fail "$REPLY KiB still ahead"
+}
+
 # Nor if several find the file system full at the same time: one of them has the others' blocks given back, which takes a
 # while.
 t_prealloc_full_fs_together() {
@@ -565,6 +591,7 @@ tap_run t_prealloc_failed_write "also if a write failed"
 tap_run t_prealloc_too_long "also if there was not enough for all of them"
 tap_run t_prealloc_capacity "no blocks beyond the zone capacity"
 tap_run t_prealloc_full_fs "blocks ahead of one zone are not missing in another"
+tap_run t_prealloc_full_fs_twice "also if it found no space itself"
 tap_run t_prealloc_full_fs_together "nor if several zones lack them at once"
 tap_run t_prealloc_not_there "no blocks ahead on tmpfs and on a file system that is nearly full"
 tap_run t_fua "native FUA, and without it"
