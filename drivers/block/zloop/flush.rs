@@ -11,7 +11,10 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    abstractions::fs::BackingFile,
+    abstractions::{
+        fs::BackingFile,
+        task::NoIo, //
+    },
     cache,
     device::Device,
     model::ZoneNo,
@@ -158,6 +161,9 @@ impl Job {
 
     /// Syncs files until none is left to take.
     fn work(&self) {
+        // Helpers are work items, too: what they wait for may wait for this flush.
+        let _scope = NoIo::enter();
+
         loop {
             let index = self.next.fetch_add(1usize, Relaxed);
             let Some(file) = self.files.get(index) else {
