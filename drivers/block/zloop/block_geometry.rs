@@ -4,7 +4,10 @@
 
 #![forbid(unsafe_code)]
 
-use crate::abstractions::fs::DioFacts;
+use crate::abstractions::{
+    block::limits::MAX_BLOCK_SIZE,
+    fs::DioFacts, //
+};
 use kernel::{
     page::PAGE_SIZE,
     prelude::*, //
@@ -21,11 +24,11 @@ pub(crate) struct BlockGeometry {
 
 /// Block size and alignment for a zone file, as the C driver derives them: the file's own direct
 /// I/O geometry, else that of the block device under the file system, else 512 bytes; and rather
-/// the block size of the file system if that is one that a disk can have, up to 4 KiB.
+/// the block size of the file system if that is 4 KiB or less. 4 KiB if a disk cannot have it.
 pub(crate) fn block_geometry(facts: &DioFacts) -> BlockGeometry {
     const SECTOR: u32 = 512;
-    const MAX_BLOCK: u32 = 4096;
-    let is_block = |size: u32| size.is_power_of_two() && (SECTOR..=MAX_BLOCK).contains(&size);
+    const USUAL: u32 = 4096;
+    let is_block = |size: u32, max| size.is_power_of_two() && (SECTOR..=max).contains(&size);
     let (least, block_size, dma_alignment) = match (&facts.statx, &facts.bdev) {
         (Some(align), _) if align.mem != 0 => (align.offset, align.offset, align.mem - 1),
         (_, Some(limits)) => (
@@ -35,17 +38,17 @@ pub(crate) fn block_geometry(facts: &DioFacts) -> BlockGeometry {
         ),
         _ => (SECTOR, SECTOR, SECTOR - 1),
     };
-    let preferred = if is_block(facts.fs_block_size) && facts.fs_block_size >= least {
+    let preferred = if is_block(facts.fs_block_size, USUAL) && facts.fs_block_size >= least {
         facts.fs_block_size
     } else {
         block_size
     };
 
     BlockGeometry {
-        block_size: if is_block(preferred) {
+        block_size: if is_block(preferred, MAX_BLOCK_SIZE) {
             preferred
         } else {
-            MAX_BLOCK
+            USUAL
         },
         // CAST: The size of a page fits.
         dma_alignment: dma_alignment.clamp(SECTOR - 1, (PAGE_SIZE - 1) as u32),
@@ -89,9 +92,13 @@ mod tests {
             (facts(Some((2048, 2048)), Some((512, 3)), 0), 2048, 2047),
             // 0 stands for "no direct I/O".
             (facts(Some((0, 0)), None, 0), 512, 511),
-            // What no disk has.
+            // Large blocks only where less does not do.
+            (facts(Some((512, 512)), None, 16384), 512, 511),
+            (facts(Some((512, 8192)), None, 16384), 8192, 511),
             (facts(None, None, 65536), 512, 511),
-            (facts(None, Some((65536, 3)), 0), 4096, 511),
+            // What no disk has.
+            (facts(Some((512, 1 << 20)), None, 1 << 20), 4096, 511),
+            (facts(None, Some((1 << 20, 3)), 0), 4096, 511),
             (facts(None, Some((520, 3)), 0), 4096, 511),
             (facts(Some((1 << 20, 512)), None, 512), 512, 4095),
         ];

@@ -84,6 +84,20 @@ t_block_size_xfs_512() {
 	check_block_size 512
 }
 
+# Sectors of more than a page: what is smaller could not be read or written.
+t_block_size_xfs_16k() {
+	new_loop 400
+	losetup -d "$LOOP"
+	LOOP=$(losetup -f --show -b 16384 "$ZL_T/img$ZL_N") || fail "losetup failed"
+	undo loop "$LOOP"
+	make_fs xfs "$LOOP" -b size=16k -s size=16k
+	mount_backing "$LOOP"
+	add capacity_mb=16,zone_size_mb=4,conv_zones=1
+	check_block_size 16384
+	# Through the page cache.
+	must dd if=/dev/zero of=/dev/zloop0 bs=4k count=1 conv=fsync status=none
+}
+
 t_dma_alignment() {
 	local align
 	backing xfs
@@ -101,5 +115,6 @@ tap_run t_queues "nr_queues is capped by the number of CPUs"
 tap_run t_block_size_ext4_1k "block size on ext4 with 1 KiB blocks"
 tap_run t_block_size_xfs_4k "block size on XFS with 4 KiB blocks"
 tap_run t_block_size_xfs_512 "block size on XFS with 512-byte blocks"
+tap_run t_block_size_xfs_16k "block size on XFS with sectors of 16 KiB"
 tap_run t_dma_alignment "DMA alignment"
 tap_end

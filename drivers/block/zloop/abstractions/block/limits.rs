@@ -7,13 +7,17 @@
 use crate::abstractions::ffi;
 use kernel::bindings;
 
+/// The largest block size of a disk, in bytes.
+pub(crate) const MAX_BLOCK_SIZE: u32 = ffi::BLK_MAX_BLOCK_SIZE;
+
 /// What a zoned disk can do, for [`super::gen_disk::NewDisk::new`].
 ///
 /// The block layer checks the values (`blk_validate_limits()`) and refuses what does not fit
 /// together.
 #[derive(Clone, Copy)]
 pub(crate) struct ZonedLimits {
-    /// Logical and physical block size in bytes: a power of two, 512 up to the page size.
+    /// Logical and physical block size in bytes: a power of two, 512 up to
+    /// [`MAX_BLOCK_SIZE`].
     pub(crate) block_size: u32,
     /// Mask of the bits that must be clear in the address and length of a data buffer.
     pub(crate) dma_alignment: u32,
