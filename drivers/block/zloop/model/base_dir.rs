@@ -8,7 +8,7 @@ use core::fmt;
 
 use super::text::write_escaped;
 
-/// The value of `base_dir`: not empty, without NUL bytes, still in its written form.
+/// The value of `base_dir`: not empty, and still in its written form.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct BaseDir<'a>(pub(super) &'a [u8]);
 

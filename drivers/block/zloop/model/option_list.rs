@@ -102,13 +102,9 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// A path, not empty and without NUL bytes; the file system judges the rest.
+    /// A path, not empty; the file system judges the rest.
     pub(super) fn path(&self) -> Result<&'a [u8], ParseError<'a>> {
-        let value = self.value()?;
-        if value.contains(&0) {
-            return Err(self.error(ErrorKind::NulByte));
-        }
-        Ok(value)
+        self.value()
     }
 
     /// A number from `min` to `max`.
@@ -274,8 +270,6 @@ pub(crate) enum ErrorKind {
     },
     /// The value is in range, but no power of two.
     NotPowerOfTwo,
-    /// A path with a NUL byte.
-    NulByte,
     /// `remove` does not say what.
     MissingId,
     /// `remove` takes only an `id`.
@@ -293,7 +287,6 @@ impl fmt::Display for ErrorKind {
             Self::NotANumber => "not a number",
             Self::OutOfRange { min, max } => return write!(f, "out of range ({min}..{max})"),
             Self::NotPowerOfTwo => "not a power of two",
-            Self::NulByte => "has a NUL byte",
             Self::MissingId => "needed to remove a device",
             Self::NotForRemove => "not an option of remove",
         })

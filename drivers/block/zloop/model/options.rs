@@ -2,11 +2,11 @@
 
 //! The command language of `/dev/zloop-control`.
 //!
-//! One write is one command, `add` or `remove`, then a blank, then options separated by commas or
-//! newlines, in any order. Blanks before an option and empty options are skipped. What the C
-//! driver accepts means the same here, except for what it should not have accepted: options given
-//! twice, options glued to the command (`addid=0`), an `id` below -1, a `queue_depth` above 10240,
-//! NUL bytes.
+//! One write is one command, `add` or `remove`, then a blank or a comma, then options separated by
+//! commas or newlines, in any order; a NUL byte ends it. Blanks before an option and empty options
+//! are skipped. What the C driver accepts means the same here, except for what it should not have
+//! accepted: options given twice, options glued to the command (`addid=0`), an `id` below -1, a
+//! `queue_depth` above 10240.
 //!
 //! Numbers are read as the C driver reads them, through `match_int()` and `match_uint()` of
 //! lib/parser.c: `id` in decimal, in hexadecimal after `0x`, in octal after `0`; all others in
@@ -135,12 +135,12 @@ impl Default for AddOptions<'_> {
 ///
 /// The first thing that is wrong, all of which are invalid arguments (EINVAL).
 pub(crate) fn parse(input: &[u8]) -> Result<Command<'_>, ParseError<'_>> {
-    // Programs write strings with their terminator, or whole buffers.
-    let end = input.iter().rposition(|byte| *byte != 0);
-    let text = end.and_then(|end| input.get(..=end)).unwrap_or_default();
+    // Programs write strings with their terminator, or whole buffers with whatever is behind it.
+    let text = input.split(|byte| *byte == 0).next().unwrap_or_default();
 
-    let verb_len = text.iter().position(|byte| is_blank(*byte));
-    let (verb, options) = split(text, verb_len.unwrap_or(text.len()));
+    let ends_verb = |byte: &u8| is_blank(*byte) || *byte == b',';
+    let verb_len = text.iter().position(ends_verb).unwrap_or(text.len());
+    let (verb, options) = split(text, verb_len);
     match verb {
         b"add" => parse_add(options).map(Command::Add),
         b"remove" => parse_remove(options).map(|id| Command::Remove { id }),
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn add_without_options_takes_the_defaults() {
         let texts = "add|add\n|add |add  \n|add\n\n|add ,|add ,,\n,|add\t\r\n|add\0|add \n\0\0\0|\
-            add id=-1|add id=-0x1|add , ,id=-1";
+            add,|add,id=-1|add\0junk|add \0,id=5|add id=-1|add id=-0x1|add , ,id=-1";
         for text in texts.split('|') {
             assert_eq!((text, add(text)), (text, Ok(defaults())));
         }
@@ -391,7 +391,7 @@ ad|ad: unknown command
 ADD id=0|ADD: unknown command
 addid=0|addid=0: unknown command
 addcapacity_mb=64|addcapacity_mb=64: unknown command
-add,id=0|add,id=0: unknown command
+add;id=0|add;id=0: unknown command
 removeid=0|removeid=0: unknown command
 add foo|foo: unknown option
 add foo=1|foo=1: unknown option
@@ -458,14 +458,26 @@ remove id=1,buffered_io|buffered_io: not an option of remove
     }
 
     #[test]
+    fn nul_byte_ends_the_command() {
+        for text in [
+            "add id=1\0,nr_queues=0",
+            "add id=1,\0,id=1",
+            "add id=1\0\x7f",
+        ] {
+            assert_eq!((text, add(text).map(|add| add.id)), (text, Ok(Some(1))));
+        }
+        let base_dir = add("add base_dir=a\0b").map(|add| add.base_dir);
+        assert_eq!(base_dir, Ok(BaseDir(b"a")));
+    }
+
+    #[test]
     fn control_characters_are_refused() {
         let cases: &[(&[u8], &str)] = &[
             (b"\0", ": unknown command"),
-            (b"add\0id=0", r"add\x00id=0: unknown command"),
-            (b"add id=1\0,nr_queues=1", r"id=1\x00: not a number"),
-            (b"add base_dir=a\0b", r"base_dir=a\x00b: has a NUL byte"),
-            (b"add base_dir=a\0,id=1", r"base_dir=a\x00: has a NUL byte"),
+            (b"\0add", ": unknown command"),
+            (b"add base_dir=\0b", "base_dir: a value is missing"),
             (b"add id=64\r\n", r"id=64\x0d: not a number"),
+            (b"add \x01id=1", r"\x01id=1: unknown option"),
         ];
         for (text, want) in cases {
             assert_eq!((text, message(text).as_str()), (text, *want));

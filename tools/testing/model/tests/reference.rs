@@ -72,9 +72,9 @@ fn number(text: &str, zero_is_octal: bool) -> Option<i128> {
 pub(crate) fn read(input: &[u8]) -> Option<Reading> {
     // Latin-1, so that each byte is a character.
     let text: String = input.iter().copied().map(char::from).collect();
-    let text = text.trim_end_matches('\0');
+    let text = text.split_once('\0').map_or(&*text, |(text, _)| text);
     let is_blank = |c: char| " \t\n\x0b\x0c\r".contains(c);
-    let (command, rest) = match text.find(is_blank) {
+    let (command, rest) = match text.find(|c| is_blank(c) || c == ',') {
         Some(at) => text.split_at(at),
         None => (text, ""),
     };
@@ -110,7 +110,7 @@ pub(crate) fn read(input: &[u8]) -> Option<Reading> {
             Kind::Flag => value.is_none().then_some(1)?,
             Kind::Path => {
                 let value = value?.replace('\u{2c2c}', ",");
-                if value.is_empty() || value.contains('\0') {
+                if value.is_empty() {
                     return None;
                 }
                 reading.base_dir = Some(value.chars().map(|c| c as u8).collect());

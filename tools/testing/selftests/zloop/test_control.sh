@@ -91,7 +91,6 @@ t_malformed() {
 	EINVAL | base_dir | add capacity_mb=8,zone_size_mb=4,conv_zones=1,base_dir
 	EINVAL | base_dir | add capacity_mb=8,zone_size_mb=4,conv_zones=1,base_dir=
 	EINVAL | zone_append 2 | add zone_append=2,capacity_mb=8,$b
-	EINVAL |  | add capacity_mb=8,$b\\0,trailing
 	EINVAL |  | remove
 	EINVAL |  | remove \\n
 	EINVAL | id | remove id=
@@ -123,6 +122,8 @@ t_accepted_syntax() {
 	local b="base_dir=$BDIR"
 	table <<-END
 	ok | | add capacity_mb=8,zone_size_mb=4,conv_zones=1,$b
+	ok | | add,capacity_mb=8,zone_size_mb=4,conv_zones=1,$b
+	ok | | add capacity_mb=8,zone_size_mb=4,conv_zones=1,$b\\0,what is left in the buffer
 	ok | | add    capacity_mb=8,zone_size_mb=4,conv_zones=1,$b
 	ok | | add \\t capacity_mb=8,zone_size_mb=4,conv_zones=1,$b\\n
 	ok | | add $b,conv_zones=1\\nzone_size_mb=4\\ncapacity_mb=8
