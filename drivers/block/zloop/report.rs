@@ -10,6 +10,7 @@ use crate::{
         ZoneReport,
         ZoneType, //
     },
+    commands,
     device::Device,
     model::{
         condition::Condition,
@@ -21,9 +22,9 @@ use kernel::prelude::*;
 
 /// Reports up to `nr` zones from the one that `sector` is in; returns how many.
 ///
-/// Each zone is reported as it was at one moment, without waiting for I/O. A zone in doubt is
-/// reported as read-only, which has no write pointer: writes to it fail until a command puts it
-/// right.
+/// Each zone is reported as it was at one moment, without waiting for I/O. A zone in doubt, whose
+/// file does not end it either, is reported as read-only, which has no write pointer: writes to it
+/// fail until a command puts it right.
 pub(crate) fn report_zones(
     device: &Device,
     sector: Sector,
@@ -39,7 +40,19 @@ pub(crate) fn report_zones(
     for no in first..first + nr {
         let zone = device.zone(no).ok_or(EIO)?;
         let start = geometry.zone_start(no);
-        let descriptor = match zone.snapshot(device) {
+        let mut snapshot = zone.snapshot(device);
+
+        // Now, since what the block layer keeps of a read-only zone stays.
+        if matches!(snapshot, Snapshot::InDoubt) && zone.turn.try_take() {
+            let recovered = zone.recover(device);
+
+            commands::leave(zone);
+            if recovered.is_ok() {
+                snapshot = zone.snapshot(device);
+            }
+        }
+
+        let descriptor = match snapshot {
             Snapshot::Conventional => ZoneDescriptor {
                 zone_type: ZoneType::Conventional,
                 condition: Condition::NotWp.into(),

@@ -382,7 +382,7 @@ impl Zone {
     }
 
     /// Gets a zone out of doubt. Needs the turn; sleeps only if the zone is in doubt.
-    fn recover(&self, device: &Device) -> Result<(), Refusal> {
+    pub(crate) fn recover(&self, device: &Device) -> Result<(), Refusal> {
         let health = self.state.lock().sequential()?.health;
 
         match health {

@@ -223,6 +223,30 @@ t_exchanged() {
 	END
 }
 
+# While the file is of a size that it cannot have, the zone is in doubt; once it is put right, the next report says so,
+# and does not leave the block layer with what it has of a read-only zone.
+t_odd_size() {
+	begin xfs
+	remove
+	add "$O"
+	truncate -s 1000000 "$F"
+	steps "$DEV" <<< "write z1+1m 64k seed=2 = EIO"
+	truncate -s 1048576 "$F"
+	steps "$DEV" <<-END
+	report z1 = CLOSED +1m
+	creport z1 = ACTIVE +1m
+	write z1+1m 64k seed=2 = ok
+	END
+	remove
+	add "$O"
+	truncate -s 1000000 "$F"
+	steps "$DEV" <<-END
+	write z1+1088k 64k seed=3 = EIO
+	report z1 = READONLY
+	END
+	usable z1
+}
+
 # The directory is moved away, and another is in its place.
 t_directory() {
 	begin ext4
@@ -287,6 +311,7 @@ tap_run t_immutable "immutable"
 tap_run t_append_only "append-only"
 tap_run t_replaced "replaced by a file, a link, a directory"
 tap_run t_exchanged "two files exchanged"
+tap_run t_odd_size "a size that the file of a zone cannot have"
 tap_run t_directory "the directory moved away"
 tap_run t_meddling_plain "cut off all the time, under load"
 tap_run t_meddling_inline "cut off all the time, under load, the short way"
