@@ -222,7 +222,11 @@ impl<'a> Store<'a> {
         match self.geometry.mismatch(&stored) {
             None => Ok(()),
             Some(mismatch) => {
-                pr_err!("zloop{}: {}\n", self.id, core::format_args!("{mismatch}"));
+                pr_err!(
+                    "zloop{}: zloop.geometry: {}\n",
+                    self.id,
+                    core::format_args!("{mismatch}")
+                );
                 Err(EINVAL)
             }
         }
