@@ -43,6 +43,7 @@
  * @fn zloop_rq_bvecs
  * @fn zloop_rq_iter_in_place
  * @fn zloop_rq_zero_from
+ * @fn zloop_set_lock_classes
  * @fn zloop_synchronize_rcu_tasks
  */
 #ifndef ZLOOP_BINDINGS_HELPER_H
@@ -74,6 +75,7 @@ unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned in
 bool zloop_kiocb_start_write_trylock(struct kiocb *kiocb);
 bool zloop_rq_iter_in_place(struct request *rq, unsigned int dir, struct iov_iter *iter);
 void zloop_rq_zero_from(struct request *rq, unsigned int from);
+void zloop_set_lock_classes(struct gendisk *disk);
 void zloop_synchronize_rcu_tasks(void);
 
 /* Macros and casts, which bindgen does not evaluate. */

@@ -13,6 +13,25 @@
 
 #include "bindings_helper.h"
 
+/*
+ * Give the locks of @disk that are held while its queue is quiesced classes of
+ * their own. A disk whose queue_rq() sends I/O to another one makes that wait
+ * for locks of the other one's users; with the same classes for all disks,
+ * lockdep would take it for a circle as soon as the same is done to both.
+ * Before the disk is added.
+ */
+void zloop_set_lock_classes(struct gendisk *disk)
+{
+	static struct lock_class_key elevator_lock, rq_qos_mutex, rqos_state_mutex, srcu;
+	struct request_queue *q = disk->queue;
+
+	lockdep_set_class(&q->elevator_lock, &elevator_lock);
+	lockdep_set_class(&q->rq_qos_mutex, &rq_qos_mutex);
+	lockdep_set_class(&disk->rqos_state_mutex, &rqos_state_mutex);
+	if (q->tag_set->flags & BLK_MQ_F_BLOCKING)
+		lockdep_set_class(q->tag_set->srcu, &srcu);
+}
+
 /* Whether nothing waits on either list of current->bio_list. */
 bool zloop_bio_lists_empty(const struct bio_list *lists)
 {

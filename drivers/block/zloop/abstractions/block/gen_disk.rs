@@ -16,6 +16,7 @@ use super::{
     },
     tag_set::TagSet, //
 };
+use crate::abstractions::ffi;
 use core::{
     mem::ManuallyDrop,
     ptr::NonNull, //
@@ -105,6 +106,8 @@ impl<T: Operations> NewDisk<T> {
             _driver: core::marker::PhantomData,
         };
 
+        // SAFETY: As above; none of its locks is held.
+        unsafe { ffi::zloop_set_lock_classes(disk) };
         // SAFETY: As above.
         unsafe { (*disk).fops = &VTables::<T>::DISK };
         // CAST: A single low bit.
