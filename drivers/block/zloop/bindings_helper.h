@@ -10,6 +10,9 @@
  * @fn bdev_dma_alignment
  * @fn bdev_physical_block_size
  * @fn blk_should_fake_timeout
+ * @fn debugfs_create_dir
+ * @fn debugfs_create_u64
+ * @fn debugfs_remove
  * @fn fatal_signal_pending
  * @fn d_real_inode
  * @fn dget
@@ -52,6 +55,7 @@
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
 #include <linux/cred.h>
+#include <linux/debugfs.h>
 #include <linux/falloc.h>
 #include <linux/file.h>
 #include <linux/fs.h>

@@ -6,16 +6,21 @@
 
 #![forbid(unsafe_code)]
 
-use crate::REGISTRY;
-use kernel::{
-    debugfs::{
+use crate::{
+    abstractions::debugfs::{
         Dir,
-        Scope, //
+        Numbers, //
     },
+    REGISTRY, //
+};
+use kernel::{
     prelude::*,
-    sync::atomic::{
-        ordering::Relaxed,
-        Atomic, //
+    sync::{
+        atomic::{
+            ordering::Relaxed,
+            Atomic, //
+        },
+        Arc, //
     },
 };
 
@@ -24,16 +29,20 @@ pub(crate) struct Root;
 
 impl Root {
     /// Makes the directory, as far as there is a debugfs.
-    pub(crate) fn new() -> Self {
-        REGISTRY.lock().counters = Some(Dir::new(c"zloop"));
-        Self
+    pub(crate) fn new() -> Result<Self> {
+        let dir = Arc::new(Dir::new(c"zloop"), GFP_KERNEL)?;
+
+        REGISTRY.lock().counters = Some(dir);
+        Ok(Self)
     }
 }
 
 impl Drop for Root {
     fn drop(&mut self) {
         // The registry is static: nothing else drops what is in there.
-        REGISTRY.lock().counters = None;
+        let dir = REGISTRY.lock().counters.take();
+
+        drop(dir);
     }
 }
 
@@ -75,7 +84,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// Zeros, in a directory of that name.
-    pub(crate) fn publish(name: &CStr) -> Result<Pin<KBox<Scope<Self>>>> {
+    pub(crate) fn publish(name: &CStr) -> Result<Numbers<Self>> {
         let root = REGISTRY.lock().counters.clone().ok_or(ENODEV)?;
         let counters = Self {
             inline: Counter::new(),
@@ -88,18 +97,20 @@ impl Counters {
             closed: Counter::new(),
         };
 
-        KBox::pin_init(
-            root.scope(counters, name, |counters, dir| {
-                dir.read_only_file(c"inline", &counters.inline.0);
-                dir.read_only_file(c"deferred", &counters.deferred.0);
-                dir.read_only_file(c"again", &counters.again.0);
-                dir.read_only_file(c"joined", &counters.joined.0);
-                dir.read_only_file(c"preallocated", &counters.preallocated.0);
-                dir.read_only_file(c"fua", &counters.fua.0);
-                dir.read_only_file(c"opened", &counters.opened.0);
-                dir.read_only_file(c"closed", &counters.closed.0);
-            }),
-            GFP_KERNEL,
+        Numbers::new(
+            root,
+            name,
+            counters,
+            &[
+                (c"inline", |counters| &counters.inline.0),
+                (c"deferred", |counters| &counters.deferred.0),
+                (c"again", |counters| &counters.again.0),
+                (c"joined", |counters| &counters.joined.0),
+                (c"preallocated", |counters| &counters.preallocated.0),
+                (c"fua", |counters| &counters.fua.0),
+                (c"opened", |counters| &counters.opened.0),
+                (c"closed", |counters| &counters.closed.0),
+            ],
         )
     }
 }

@@ -17,6 +17,7 @@ use crate::{
             request_io::Caching,
             turnstile::Turnstile, //
         },
+        debugfs::Numbers,
         fs,
         module::ModuleRef,
         pinned_slice::PinnedSlice,
@@ -49,7 +50,6 @@ use crate::{
     zone::Zone, //
 };
 use kernel::{
-    debugfs::Scope,
     new_mutex,
     new_spinlock,
     prelude::*,
@@ -119,7 +119,7 @@ pub(crate) struct Device {
     /// Held while they do.
     #[pin]
     releasing: Mutex<()>,
-    pub(crate) counters: Pin<KBox<Scope<Counters>>>,
+    pub(crate) counters: Numbers<Counters>,
     /// Keeps failing I/O from flooding the log.
     #[pin]
     pub(crate) error_log: RateLimit,

@@ -14,6 +14,7 @@ use crate::{
             Claim,
             Disk, //
         },
+        debugfs::Dir,
         fs::Directory,
         task, //
     },
@@ -21,7 +22,6 @@ use crate::{
     REGISTRY, //
 };
 use kernel::{
-    debugfs::Dir,
     prelude::*,
     sync::Arc,
     time::{
@@ -34,7 +34,7 @@ use kernel::{
 pub(crate) struct Registry {
     entries: KVec<Entry>,
     /// Where the devices show their counters.
-    pub(crate) counters: Option<Dir>,
+    pub(crate) counters: Option<Arc<Dir>>,
 }
 
 struct Entry {

@@ -76,7 +76,8 @@ impl kernel::InPlaceModule for ZloopModule {
         unsafe { REGISTRY.init() };
 
         try_pin_init!(Self {
-            _counters: counters::Root::new(),
+            _stragglers: Stragglers,
+            _counters: counters::Root::new()?,
             _control <- MiscDeviceRegistration::register(MiscDeviceOptions {
                 name: c"zloop-control",
             }),

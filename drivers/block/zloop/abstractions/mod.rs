@@ -8,6 +8,7 @@
 
 pub(crate) mod block;
 pub(crate) mod compat;
+pub(crate) mod debugfs;
 mod ffi;
 pub(crate) mod fs;
 pub(crate) mod memory;

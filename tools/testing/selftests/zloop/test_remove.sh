@@ -293,6 +293,21 @@ t_module() {
 	load_module || fail "the module cannot be loaded again"
 }
 
+# Who shows a counter of a device keeps neither that nor the module, and can go on when both are gone.
+t_module_counter() {
+	need_module
+	[ -d /sys/kernel/debug/zloop ] || mount -t debugfs none /sys/kernel/debug 2> /dev/null
+	[ -d /sys/kernel/debug/zloop ] || skip "no debugfs"
+	backing_tmpfs
+	add "$O" 0
+	exec 9< /sys/kernel/debug/zloop/zloop0/inline
+	remove 0
+	zl_rmmod
+	must_fail cat <&9
+	exec 9<&-
+	load_module || fail "the module cannot be loaded again"
+}
+
 zl_rmmod() {
 	local i
 	for ((i = 0; i < 50; i++)); do
@@ -328,5 +343,6 @@ tap_run t_id_free "the id is free at once"
 tap_run t_twice "two removes at once"
 tap_run t_during_io "remove during I/O"
 tap_run t_module "the module stays while a device or a descriptor exists"
+tap_run t_module_counter "the module goes while somebody looks at a counter"
 tap_run t_module_after_failed_add "failed adds hold nothing"
 tap_end
