@@ -40,6 +40,7 @@
  * @fn end_creating_path
  * @fn start_removing_noperm
  * @fn zloop_bio_lists_empty
+ * @fn zloop_in_kblockd
  * @fn zloop_in_task
  * @fn zloop_kiocb_start_write_trylock
  * @fn zloop_num_online_cpus
@@ -73,6 +74,7 @@
 #include <linux/xattr.h>
 
 bool zloop_bio_lists_empty(const struct bio_list *lists);
+bool zloop_in_kblockd(struct request_queue *q);
 bool zloop_in_task(void);
 unsigned int zloop_num_online_cpus(void);
 unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned int max);

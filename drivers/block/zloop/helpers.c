@@ -49,6 +49,24 @@ bool zloop_kiocb_start_write_trylock(struct kiocb *kiocb)
 	return true;
 }
 
+/* Whether this is a work item that sends requests of @q to the driver. */
+bool zloop_in_kblockd(struct request_queue *q)
+{
+	const struct work_struct *work = current_work();
+	struct blk_mq_hw_ctx *hctx;
+	unsigned long i;
+
+	if (!work)
+		return false;
+	if (work == &q->requeue_work.work)
+		return true;
+	queue_for_each_hw_ctx(q, hctx, i) {
+		if (work == &hctx->run_work.work)
+			return true;
+	}
+	return false;
+}
+
 /* Whether the caller may sleep as far as interrupts are concerned. */
 bool zloop_in_task(void)
 {

@@ -119,6 +119,15 @@ t_scheduler() {
 	expect deferred 9 "$REPLY"
 	counter inline
 	expect inline 0 "$REPLY"
+	remove
+	# The work item of one queue sends what is in the scheduler for all of them.
+	add "$O,nr_queues=2"
+	must sh -c 'echo mq-deadline > /sys/block/zloop0/queue/scheduler'
+	steps "$DEV" <<< "write z0 4m = ok"
+	must fio --name=read --filename="$DEV" --size=4m --rw=randread --bs=4k --direct=1 --numjobs=8 --time_based \
+		--runtime=3 --output=/dev/null
+	counter inline
+	expect "inline, two queues" 0 "$REPLY"
 }
 
 # Many zones have one write only.

@@ -150,24 +150,19 @@ unsafe fn holds_others(
 }
 
 /// Whether the current task runs one of the work items by which the block layer sends requests of
-/// `hctx` to the driver.
+/// the disk of `hctx` to the driver. With an I/O scheduler that of one hardware queue sends those of
+/// the others, too.
 ///
 /// # Safety
 ///
 /// `hctx` must be valid for the duration of the call.
 unsafe fn in_kblockd(hctx: *const bindings::blk_mq_hw_ctx) -> bool {
-    // SAFETY: The function has no preconditions.
-    let work = unsafe { bindings::current_work() }.cast_const();
-
-    if work.is_null() {
-        return false;
-    }
     // SAFETY: By this function's contract.
-    let run_work = unsafe { &raw const (*hctx).run_work.work };
-    // SAFETY: As above; a hardware queue's request queue does not change and outlives it.
-    let requeue_work = unsafe { &raw const (*(*hctx).queue).requeue_work.work };
+    let queue = unsafe { (*hctx).queue };
 
-    work == run_work || work == requeue_work
+    // SAFETY: A hardware queue's request queue outlives it, and has all of its hardware queues as
+    // long as one of them is in use.
+    unsafe { ffi::zloop_in_kblockd(queue) }
 }
 
 /// How much of its stack the current task has not used yet, in bytes.
