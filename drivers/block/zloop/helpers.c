@@ -78,6 +78,14 @@ unsigned int zloop_num_online_cpus(void)
 	return num_online_cpus();
 }
 
+/*
+ * Without it a task that was preempted in the module cannot be waited for when
+ * the module is unloaded.
+ */
+#if defined(MODULE) && defined(CONFIG_PREEMPTION) && !defined(CONFIG_TASKS_RCU)
+#error "zloop as a module of a preemptible kernel needs CONFIG_TASKS_RCU (CONFIG_KPROBES, CONFIG_FTRACE or CONFIG_BPF_SYSCALL)"
+#endif
+
 void zloop_synchronize_rcu_tasks(void)
 {
 	synchronize_rcu_tasks();

@@ -15,6 +15,7 @@
 //! See Documentation/admin-guide/blockdev/zoned_loop.rst for how to use it and
 //! Documentation/architecture.rst for how it works.
 
+use abstractions::module::Stragglers;
 use kernel::{
     miscdevice::{
         MiscDeviceOptions,
@@ -63,11 +64,12 @@ kernel::sync::global_lock! {
         registry::Registry::new();
 }
 
-#[pin_data(PinnedDrop)]
+#[pin_data]
 struct ZloopModule {
     #[pin]
     _control: MiscDeviceRegistration<control::Control>,
     _counters: counters::Root,
+    _stragglers: Stragglers,
 }
 
 impl kernel::InPlaceModule for ZloopModule {
@@ -82,13 +84,5 @@ impl kernel::InPlaceModule for ZloopModule {
                 name: c"zloop-control",
             }),
         })
-    }
-}
-
-#[pinned_drop]
-impl PinnedDrop for ZloopModule {
-    /// The control device goes after this, but nobody can open it any more.
-    fn drop(self: Pin<&mut Self>) {
-        abstractions::module::wait_for_stragglers();
     }
 }

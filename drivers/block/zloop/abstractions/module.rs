@@ -16,17 +16,22 @@ use kernel::{
     prelude::*, //
 };
 
-/// Waits for tasks that were preempted in the code of a module that is being unloaded: those that
-/// have just dropped the last [`ModuleRef`] and are on their way out, for example. May sleep.
-pub(crate) fn wait_for_stragglers() {
-    // SAFETY: The function has no requirements beyond process context.
-    unsafe { ffi::zloop_synchronize_rcu_tasks() };
+/// The last field of a module's state. When it is dropped, which may sleep, it waits for tasks that
+/// were preempted in the code of the module: those that have just dropped the last [`ModuleRef`]
+/// and are on their way out, or that came too late to open a device of the module.
+pub(crate) struct Stragglers;
+
+impl Drop for Stragglers {
+    fn drop(&mut self) {
+        // SAFETY: The function has no requirements beyond process context.
+        unsafe { ffi::zloop_synchronize_rcu_tasks() };
+    }
 }
 
 /// A reference that keeps a module from being unloaded.
 ///
 /// Code of the module may drop the last one if it leaves the module without sleeping then, and the
-/// module calls [`wait_for_stragglers`] when it is unloaded.
+/// module's state ends in [`Stragglers`].
 ///
 /// # Invariants
 ///
