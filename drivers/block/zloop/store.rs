@@ -96,7 +96,7 @@ impl Found {
                 self.foreign = Some(file);
             }
         } else if matches!(kind, EntryKind::Regular | EntryKind::Unknown) {
-            self.zones += 1;
+            self.zones = self.zones.saturating_add(1);
         } else {
             self.not_regular = Some(self.not_regular.map_or(no, |other| other.min(no)));
         }
