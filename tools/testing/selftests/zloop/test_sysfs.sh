@@ -88,7 +88,7 @@ t_block_size_xfs_512() {
 t_block_size_xfs_16k() {
 	new_loop 400
 	losetup -d "$LOOP"
-	LOOP=$(losetup -f --show -b 16384 "$ZL_T/img$ZL_N") || fail "losetup failed"
+	LOOP=$(losetup -f --show -b 16384 "$ZL_T/img$ZL_N") || skip "the kernel has no disks with such blocks"
 	undo loop "$LOOP"
 	make_fs xfs "$LOOP" -b size=16k -s size=16k
 	mount_backing "$LOOP"
