@@ -93,6 +93,7 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         ordered_zone_append: options.ordered_zone_append,
         discard_write_cache: options.discard_write_cache,
         inline: options.submit_inline && direct && file.can_try(),
+        inline_reads: file.disk_can_try(),
         append_batch: options.append_batch_kb << 1,
         preallocate: if direct && file.is_on_block_device() {
             Sector::from(options.prealloc_kb) << 1

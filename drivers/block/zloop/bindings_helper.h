@@ -8,6 +8,7 @@
  * by bindgen; functions of helpers.c wrap macros.
  *
  * @fn bdev_dma_alignment
+ * @fn bdev_nowait
  * @fn bdev_physical_block_size
  * @fn blk_should_fake_timeout
  * @fn debugfs_create_dir

@@ -162,7 +162,7 @@ fn short_way<'a>(rq: &Request, nested: Option<&'a Nested>) -> Option<&'a Nested>
     nested.filter(|_| {
         device.config.inline
             && match rq.op() {
-                Op::Read => true,
+                Op::Read => device.config.inline_reads,
                 // The zone's file is none that the task writes: a limit to the size of those must
                 // not stop it.
                 Op::Write | Op::ZoneAppend => {

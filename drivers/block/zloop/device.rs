@@ -83,6 +83,8 @@ pub(crate) struct Config {
     pub(crate) discard_write_cache: bool,
     /// Whether I/O is submitted in the context of the submitter where possible.
     pub(crate) inline: bool,
+    /// Whether that is possible for reads.
+    pub(crate) inline_reads: bool,
     /// How many sectors of appends that wait for a zone are written together.
     pub(crate) append_batch: u32,
     /// How far ahead of the write pointer blocks are allocated at most, in sectors.

@@ -130,6 +130,32 @@ t_scheduler() {
 	expect "inline, two queues" 0 "$REPLY"
 }
 
+# Not where the disk fails what may not wait: each small read would be one of those first.
+t_inline_disk() {
+	need_counters
+	backing_xfs_rt
+	add "$O"
+	gains inline <<< "$SMALL_WRITES"
+	[ "$REPLY" -ge 1 ] || fail "nothing was done by the submitter"
+	remove
+	must umount "$BDIR"
+	rmdir "$BDIR"
+	new_loop 400
+	modprobe -q dm-delay
+	must dmsetup create zloop-test-delay --table "0 $(blockdev --getsz "$LOOP") delay $LOOP 0 0"
+	undo dm zloop-test-delay
+	make_fs xfs /dev/mapper/zloop-test-delay
+	mount_backing /dev/mapper/zloop-test-delay
+	add "$O"
+	steps "$DEV" <<< "write z1 1m = ok"
+	gains again <<-END
+	read z1 4k = ok
+	read z1+64k 4k = ok
+	read z1+128k 64k = ok
+	END
+	expect "reads tried in vain" 0 "$REPLY"
+}
+
 # Many zones have one write only.
 t_prealloc_first() {
 	need_counters
@@ -590,6 +616,7 @@ tap_run t_inline_ext4 "a file system that has writes wait is not asked each time
 tap_run t_default "all of them are the default"
 tap_run t_inline_off "submit_inline=0"
 tap_run t_scheduler "not with an I/O scheduler"
+tap_run t_inline_disk "not reads from a disk that cannot be asked not to wait"
 tap_run t_prealloc_first "the first write to a zone allocates for itself"
 tap_run t_prealloc_off "prealloc_kb=0"
 tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"

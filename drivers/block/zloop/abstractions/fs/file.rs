@@ -154,6 +154,16 @@ impl BackingFile {
         false
     }
 
+    /// Whether the disk that the data is on can be asked not to wait. Others, which many of
+    /// device-mapper's are, fail small reads that do.
+    pub(crate) fn disk_can_try(&self) -> bool {
+        // SAFETY: The super block of an open file is valid.
+        let disk = unsafe { (*self.data_sb()).s_bdev };
+
+        // SAFETY: A file system has its disk open as long as it is mounted.
+        disk.is_null() || unsafe { ffi::bdev_nowait(disk) }
+    }
+
     /// Whether reads and writes can be asked not to wait.
     pub(crate) fn can_try(&self) -> bool {
         // SAFETY: The file is valid; `do_dentry_open()` has set the flag, which changes no more.
