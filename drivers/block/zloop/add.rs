@@ -87,6 +87,8 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         block_size: block.block_size,
         caching: if options.buffered_io {
             Caching::Buffered
+        } else if file.logs_writes_in_flight() {
+            Caching::DirectSync
         } else {
             Caching::Direct
         },
@@ -107,7 +109,7 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     let limits = ZonedLimits {
         block_size: block.block_size,
         dma_alignment: match config.caching {
-            Caching::Direct => block.dma_alignment,
+            Caching::Direct | Caching::DirectSync => block.dma_alignment,
             Caching::Buffered => 0,
         },
         zone_sectors: u32::try_from(geometry.zone_size())?,
@@ -119,7 +121,8 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         fua: options.fua
             && !options.discard_write_cache
             && !options.buffered_io
-            && file.is_known_to_sync(),
+            && file.is_known_to_sync()
+            && !file.logs_writes_in_flight(),
         max_open_zones: options.max_open_zones,
     };
     let device = Arc::pin_init(

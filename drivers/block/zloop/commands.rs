@@ -18,6 +18,7 @@ use crate::{
                 Op,
                 Request as RawRequest, //
             },
+            request_io::Caching,
             request_list::RequestList,
             status::Status,
             turnstile::Turnstile,
@@ -166,7 +167,9 @@ fn short_way<'a>(rq: &Request, nested: Option<&'a Nested>) -> Option<&'a Nested>
                 // The zone's file is none that the task writes: a limit to the size of those must
                 // not stop it.
                 Op::Write | Op::ZoneAppend => {
-                    !task::has_file_size_limit() && device.inline_writes.is_worth_it()
+                    device.config.caching == Caching::Direct
+                        && !task::has_file_size_limit()
+                        && device.inline_writes.is_worth_it()
                 }
                 _ => false,
             }

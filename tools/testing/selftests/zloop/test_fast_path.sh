@@ -428,7 +428,7 @@ t_fua() {
 # A write is made durable by itself only on a file system that is known to do all of it. overlayfs passes it on.
 t_fua_where() {
 	local fs want
-	for fs in xfs=1 ext4=1 btrfs=1 tmpfs=1 f2fs=0; do
+	for fs in xfs=1 ext4=1 btrfs=0 tmpfs=1 f2fs=0; do
 		want=${fs#*=} fs=${fs%=*}
 		modprobe -q "$fs"
 		backing "$fs"

@@ -217,6 +217,62 @@ t_concurrent() {
 	rm "$ZL_T/out"
 }
 
+# btrfs makes a direct write part of the file when it is submitted, and an fsync writes to the log what is part of the
+# file. A FLUSH while a write to the same zone is in flight must not make durable that there is data which is not there:
+# after a power cut then, what was flushed before reads as it was, or as what was being written.
+t_write_in_flight_btrfs() {
+	local i meta data sectors table name=zloop-test-slow images=() loops=()
+	modprobe -q -a btrfs dm-mod dm-delay
+	new_loop 200
+	meta=$LOOP
+	new_loop 900
+	data=$LOOP
+	sectors=$(blockdev --getsz "$data")
+	dm_linear "$name" "$data"
+	must mkfs.btrfs -q -f -m single -d single "$meta" "$DM"
+	mount_backing "$meta" "device=$DM" btrfs
+	# The first of the data goes to the first disk.
+	must dd if=/dev/zero of="$BDIR/ballast" bs=1M count=64 conv=fsync status=none
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1
+	steps "$DEV" <<-END
+	write z0 4m seed=1 = ok
+	fsync = ok
+	write z0+128k 4k seed=2 = ok
+	END
+	# Writes take 20 seconds, but that of the super block; reads and flushes do not.
+	table="0 2048 linear $data 0"$'\n'"2048 $((sectors - 2048)) delay $data 2048 0 $data 2048 20000 $data 2048 0"
+	dm_swap "$name" "$table"
+	background "$ZBDTOOL" script "$DEV" <<< "write z0 4k seed=3 = ok"
+	sleep 1
+	background_goes_on "the write is not in flight"
+	steps "$DEV" <<< "fsync = ok"
+	if kill -0 "$BG" 2> /dev/null; then
+		diag "the flush did not wait for the write"
+		for i in "$meta" "$data"; do
+			images+=("$ZL_T/copy${#images[@]}")
+			must cp --sparse=always "$(losetup -n -O BACK-FILE "$i")" "${images[-1]}"
+		done
+		background_goes_on "the write is no longer in flight"
+	fi
+	background_end
+	remove
+	must umount "$BDIR"
+	must dmsetup remove --retry "$name"
+	must losetup -d "$meta" "$data"
+	btrfs -q device scan --forget
+	[ ${#images[@]} -ne 0 ] || return 0
+	for i in "${images[@]}"; do
+		loops+=("$(losetup -f --show "$i")")
+		undo loop "${loops[-1]}"
+	done
+	mount_backing "${loops[0]}" "device=${loops[1]}" btrfs
+	add capacity_mb=32,zone_size_mb=4,conv_zones=1
+	step "$DEV" "read z0 4k seed=1"
+	diag "as it was: $REPLY"
+	[ "$REPLY" = ok ] || step "$DEV" "read z0 4k seed=3"
+	expect "what was flushed" ok "$REPLY"
+}
+
 # A disk with a cache, which takes its time: what was written is in the cache only when the flush comes, and the file
 # system did not wait for it.
 disk() {
@@ -257,6 +313,7 @@ tap_run t_durable_after_readd "what was written before a remove"
 tap_run t_durable_creation_ext4 "a new device, ext4"
 tap_run t_durable_creation_xfs "a new device, XFS"
 tap_run t_durable_creation_btrfs "a new device, btrfs"
+tap_run t_write_in_flight_btrfs "a write in flight to a zone that is flushed, btrfs"
 tap_run t_not_durable_without_flush "not durable without a flush (check of the method)"
 tap_run t_foreign_ext4 "foreign dirty data stays dirty, ext4"
 tap_run t_foreign_xfs "foreign dirty data stays dirty, XFS, buffered_io"

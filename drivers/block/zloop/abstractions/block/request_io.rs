@@ -40,6 +40,9 @@ pub(crate) enum Direction {
 pub(crate) enum Caching {
     /// Around the page cache, asynchronously where the file system can.
     Direct,
+    /// Around the page cache; a write holds the locks of the file system until its data is there
+    /// ([`BackingFile::logs_writes_in_flight`]). For [`Request::submit`] only.
+    DirectSync,
     /// Through the page cache, synchronously.
     Buffered,
 }
@@ -99,10 +102,9 @@ impl<T: Operations> Request<T> {
         let pdu = self.pdu();
         let kiocb = pdu.kiocb.get();
         // IOCB_SYNC, although a data sync would do: without it iomap leaves the sync to the disk's
-        // FUA where it takes the write for one that changes nothing but data, and that btrfs always
-        // is to it (`btrfs_dio_iomap_begin()`).
+        // FUA where it takes the write for one that changes nothing but data.
         let flags = match caching {
-            Caching::Direct => ffi::IOCB_DIRECT,
+            Caching::Direct | Caching::DirectSync => ffi::IOCB_DIRECT,
             Caching::Buffered => 0,
         } | extra_flags
             | if self.is_any_fua() {
@@ -110,6 +112,7 @@ impl<T: Operations> Request<T> {
             } else {
                 0
             };
+        let waits = direction == Direction::Write && caching == Caching::DirectSync;
         let raw_file = file.as_file().as_ptr();
         // SAFETY: The request is valid and owned here.
         let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
@@ -120,7 +123,8 @@ impl<T: Operations> Request<T> {
                 ki_filp: raw_file,
                 // CAST: The driver's files are shorter than `i64::MAX`, the file system's limit.
                 ki_pos: pos as i64,
-                ki_complete: Some(io_complete::<T>),
+                // Without it the I/O is synchronous.
+                ki_complete: if waits { None } else { Some(io_complete::<T>) },
                 ki_flags: flags,
                 ki_ioprio: ioprio,
                 ..pin_init::zeroed()

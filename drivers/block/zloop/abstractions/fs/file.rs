@@ -230,6 +230,20 @@ impl BackingFile {
         .contains(&magic)
     }
 
+    /// Whether a sync of the file, while a direct write to it is in flight, makes durable that there
+    /// is the data which may not be there yet. After a power cut what was there before is lost then,
+    /// too, also if it was synced.
+    ///
+    /// btrfs makes a write part of the file when it is submitted, and fsync(2) logs the file without
+    /// waiting for it (`btrfs_direct_write()`, `btrfs_sync_file()`). It takes the lock that a
+    /// synchronous write holds till the end, but does not for a write with `IOCB_DSYNC` of its own.
+    pub(crate) fn logs_writes_in_flight(&self) -> bool {
+        // SAFETY: The super block of an open file is valid; the field never changes.
+        let magic = unsafe { (*self.data_sb()).s_magic };
+
+        magic == ffi::BTRFS_SUPER_MAGIC
+    }
+
     /// Makes the data durable, and the size and whatever else is needed to read it back, as
     /// fdatasync(2) does.
     ///
