@@ -94,7 +94,11 @@ mod tests {
             (facts(Some((0, 0)), None, 0), 512, 511),
             // Large blocks only where less does not do.
             (facts(Some((512, 512)), None, 16384), 512, 511),
-            (facts(Some((512, 8192)), None, 16384), 8192, 511),
+            (
+                facts(Some((512, 8192)), None, 16384),
+                MAX_BLOCK_SIZE.min(8192),
+                511,
+            ),
             (facts(None, None, 65536), 512, 511),
             // What no disk has.
             (facts(Some((512, 1 << 20)), None, 1 << 20), 4096, 511),
