@@ -12,6 +12,7 @@
 #   ZLOOP_RESULTS=dir   where the TAP files go
 #   ZLOOP_TIMEOUT=s     time limit of one script (default 600)
 #   ZLOOP_ONLY=pattern  only the test functions that match
+#   ZLOOP_MAY_SKIP=re   a case that is skipped for another reason than one that begins like this has failed
 #   ZBDDIFF=path        zbd-diff (default: that in PATH)
 #   ZLOOP_SLOWNESS=N    the machine is so many times slower than usual: fewer rounds
 #
