@@ -238,8 +238,8 @@ pub(crate) fn publish(id: u32, disk: Disk<Driver>) {
 
 /// Removes a device. Process context; waits for I/O in flight.
 ///
-/// `ENODEV` if there is none any more, `EBUSY` if somebody uses it exclusively (a file system, for example)
-/// or is removing it. When this returns all zone files are closed.
+/// `ENODEV` if there is none any more, `EBUSY` if somebody uses it exclusively (a file system, for
+/// example) or is removing it. When this returns all zone files are closed.
 pub(crate) fn remove(id: u32) -> Result {
     let (why, error) = match take_live(id) {
         Ok(disk) => match disk.claim() {

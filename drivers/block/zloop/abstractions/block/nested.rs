@@ -123,8 +123,8 @@ impl Drop for Nested {
     }
 }
 
-/// Whether there are requests in a plug, sent or to be sent, that may be for another disk than
-/// that of `hctx`.
+/// Whether a plug has requests, to be sent or allocated in advance, that may be for another disk
+/// than that of `hctx`.
 ///
 /// # Safety
 ///
@@ -135,11 +135,15 @@ unsafe fn holds_others(
 ) -> bool {
     // SAFETY: By this function's contract, here and below; only the task changes its plug.
     let waiting = unsafe { (*plug).mq_list.head };
+
+    if !waiting.is_null() {
+        return true;
+    }
     // SAFETY: As above.
     let allocated = unsafe { (*plug).cached_rqs.head };
 
-    if !waiting.is_null() || allocated.is_null() {
-        return !waiting.is_null();
+    if allocated.is_null() {
+        return false;
     }
     // SAFETY: By this function's contract.
     let queue = unsafe { (*hctx).queue };
