@@ -10,6 +10,7 @@
  * @fn bdev_dma_alignment
  * @fn bdev_nowait
  * @fn bdev_physical_block_size
+ * @fn blk_mq_complete_request_direct
  * @fn blk_should_fake_timeout
  * @fn debugfs_create_dir
  * @fn debugfs_create_u64

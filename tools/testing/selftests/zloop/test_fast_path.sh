@@ -574,14 +574,47 @@ t_file_size_limit() {
 	steps "$DEV" <<< "read z1 196k = ok"
 }
 
+# XFS on a disk in memory: whose I/O takes no interrupt.
+backing_ram() {
+	[ -b /dev/ram0 ] || modprobe brd rd_nr=1 rd_size=$((400 << 10)) max_part=1 || skip "no brd"
+	make_fs xfs /dev/ram0
+	mount_backing /dev/ram0
+}
+
+# block_interrupts: soft interrupts of the block layer so far, in REPLY.
+block_interrupts() {
+	local counts count
+	counts=$(grep BLOCK: /proc/softirqs)
+	REPLY=0
+	for count in ${counts#*:}; do REPLY=$((REPLY + count)); done
+}
+
+# A task that ends a request does so itself: a soft interrupt would wake another task for it.
+t_ended_at_once() {
+	local before i option
+	[ "$(nproc)" -ge 2 ] || skip "one processor"
+	backing_ram
+	for option in submit_inline=1 submit_inline=0; do
+		add "$GEOMETRY,nr_queues=1,$option"
+		block_interrupts
+		before=$REPLY
+		steps "$DEV" < <(for ((i = 0; i < 200; i++)); do echo "write z1+$((i * 4))k 4k = ok"; done)
+		block_interrupts
+		diag "$option: $((REPLY - before)) soft interrupts for 200 writes"
+		((REPLY - before < 100)) || fail "$option: $((REPLY - before)) soft interrupts for 200 writes"
+		remove 0
+		rm -r "${BDIR:?}/0"
+	done
+	must umount "$BDIR"
+	must blkdiscard -f /dev/ram0
+}
+
 # Small files that a file system writes back come as appends in one plug. They are written together: also on a disk in
 # memory, where each of them alone is done before the next one comes.
 t_plugged() {
 	local i
 	need_counters
-	[ -b /dev/ram0 ] || modprobe brd rd_nr=1 rd_size=$((400 << 10)) max_part=1 || skip "no brd"
-	make_fs xfs /dev/ram0
-	mount_backing /dev/ram0
+	backing_ram
 	add "capacity_mb=1536,zone_size_mb=16,conv_zones=32,nr_queues=1,submit_inline=1,prealloc_kb=1024"
 	must mkfs.xfs -f -q "$DEV"
 	mkdir "$ZL_T/top"
@@ -617,6 +650,7 @@ tap_run t_default "all of them are the default"
 tap_run t_inline_off "submit_inline=0"
 tap_run t_scheduler "not with an I/O scheduler"
 tap_run t_inline_disk "not reads from a disk that cannot be asked not to wait"
+tap_run t_ended_at_once "no soft interrupt for a request that a task ends"
 tap_run t_prealloc_first "the first write to a zone allocates for itself"
 tap_run t_prealloc_off "prealloc_kb=0"
 tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"

@@ -158,8 +158,8 @@ impl<T: Operations> VTables<T> {
 
     /// # Safety
     ///
-    /// Called by blk-mq only, for a request whose [`Request::end`] stored its status.
-    unsafe extern "C" fn complete(rq: *mut bindings::request) {
+    /// Called by blk-mq and [`Request::end`] only, for a request whose status the latter stored.
+    pub(super) unsafe extern "C" fn complete(rq: *mut bindings::request) {
         // SAFETY: `rq` has an initialised PDU, and nobody else uses the request any more.
         let status = unsafe { Pdu::<T>::of(rq).as_ref().status() };
 

@@ -5,12 +5,16 @@
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
 use super::{
-    operations::Operations,
+    operations::{
+        Operations,
+        VTables, //
+    },
     pdu::Pdu,
     status::Status, //
 };
 use crate::abstractions::{
     ffi,
+    task::in_task,
     workqueue::OwnedQueue, //
 };
 use core::{
@@ -203,6 +207,12 @@ impl<T: Operations> Request<T> {
         // SAFETY: The request and so its queue are valid.
         if unsafe { ffi::blk_should_fake_timeout((*rq).q) } {
             pdu.swallow();
+        } else if in_task() {
+            // With one hardware queue for several CPUs the block layer would raise a soft
+            // interrupt, and a task that does that wakes `ksoftirqd`.
+            // SAFETY: The request is started, its status is stored, and the handle that could
+            // complete it another time is gone.
+            unsafe { ffi::blk_mq_complete_request_direct(rq, Some(VTables::<T>::complete)) };
         } else {
             // SAFETY: The request is started, and the handle that could complete it another time
             // is gone.
