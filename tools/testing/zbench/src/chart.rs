@@ -25,6 +25,10 @@ fn colour(contestant: Contestant) -> &'static str {
         Contestant::CNone => "#e5bcd3",
         Contestant::Base => "#009e73",
         Contestant::Plain => "#0072b2",
+        Contestant::PlainInline => "#4d9ccf",
+        Contestant::PlainAhead => "#8abfe2",
+        Contestant::PlainFua => "#c2dff2",
+        Contestant::Single => "#f0e442",
         Contestant::Zloop => "#d55e00",
     }
 }

@@ -42,8 +42,12 @@ pub struct Target {
 /// The short ways of this driver. They are the default, but not in old revisions.
 const SHORT_WAYS: [&str; 3] = ["submit_inline=1", "prealloc_kb=4096", "fua=1"];
 
-/// What turns them off.
-const LONG_WAYS: &str = "submit_inline=0,prealloc_kb=0,fua=0";
+/// What turns all of them off, all but one, or what else there is off.
+const PLAIN: &str = "submit_inline=0,prealloc_kb=0,fua=0";
+const PLAIN_INLINE: &str = "submit_inline=1,prealloc_kb=0,fua=0";
+const PLAIN_AHEAD: &str = "submit_inline=0,prealloc_kb=4096,fua=0";
+const PLAIN_FUA: &str = "submit_inline=0,prealloc_kb=0,fua=1";
+const SINGLE: &str = "submit_inline=1,prealloc_kb=4096,fua=1,append_batch_kb=0";
 
 const ZLOOP_CONTROL: &str = "/dev/zloop-control";
 const NULL_DIR: &str = "/sys/kernel/config/nullb/nullb0";
@@ -79,7 +83,11 @@ impl Contestant {
     fn module(self) -> Contestant {
         match self {
             Contestant::CNone => Contestant::C,
-            Contestant::Plain => Contestant::Zloop,
+            Contestant::Plain
+            | Contestant::PlainInline
+            | Contestant::PlainAhead
+            | Contestant::PlainFua
+            | Contestant::Single => Contestant::Zloop,
             other => other,
         }
     }
@@ -90,7 +98,11 @@ impl Contestant {
             return Ok(options.clone());
         }
         match self {
-            Contestant::Plain => return Ok(LONG_WAYS.into()),
+            Contestant::Plain => return Ok(PLAIN.into()),
+            Contestant::PlainInline => return Ok(PLAIN_INLINE.into()),
+            Contestant::PlainAhead => return Ok(PLAIN_AHEAD.into()),
+            Contestant::PlainFua => return Ok(PLAIN_FUA.into()),
+            Contestant::Single => return Ok(SINGLE.into()),
             Contestant::Base | Contestant::Zloop => {}
             _ => return Ok(String::new()),
         }
@@ -302,7 +314,7 @@ mod tests {
             schedulers: BTreeMap::new(),
             queues: None,
         };
-        assert_eq!(Contestant::Plain.options(&paths).unwrap(), LONG_WAYS);
+        assert_eq!(Contestant::Plain.options(&paths).unwrap(), PLAIN);
         assert_eq!(Contestant::C.scheduler(&paths), None);
         assert_eq!(Contestant::CNone.scheduler(&paths), Some("none"));
         paths.options.insert(Contestant::Zloop, "fua=1".into());

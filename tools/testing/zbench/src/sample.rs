@@ -30,12 +30,20 @@ pub enum Contestant {
     Base,
     /// This driver with its short ways off.
     Plain,
+    /// The same, but submission in the submitter's task.
+    PlainInline,
+    /// The same, but blocks ahead.
+    PlainAhead,
+    /// The same, but native FUA.
+    PlainFua,
+    /// This driver with its short ways on, and each zone append on its own.
+    Single,
     /// This driver with its short ways on.
     Zloop,
 }
 
 impl Contestant {
-    pub const ALL: [Contestant; 10] = [
+    pub const ALL: [Contestant; 14] = [
         Contestant::Floor,
         Contestant::FloorExt,
         Contestant::FloorAhead,
@@ -45,6 +53,10 @@ impl Contestant {
         Contestant::CNone,
         Contestant::Base,
         Contestant::Plain,
+        Contestant::PlainInline,
+        Contestant::PlainAhead,
+        Contestant::PlainFua,
+        Contestant::Single,
         Contestant::Zloop,
     ];
 
@@ -60,6 +72,10 @@ impl Contestant {
             Contestant::CNone => "C, none",
             Contestant::Base => "base",
             Contestant::Plain => "plain",
+            Contestant::PlainInline => "+ inline",
+            Contestant::PlainAhead => "+ ahead",
+            Contestant::PlainFua => "+ FUA",
+            Contestant::Single => "single",
             Contestant::Zloop => "zloop",
         }
     }
