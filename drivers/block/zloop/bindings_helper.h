@@ -44,6 +44,7 @@
  * @fn zloop_bio_lists_empty
  * @fn zloop_in_kblockd
  * @fn zloop_in_task
+ * @fn zloop_irqs_disabled
  * @fn zloop_kiocb_start_write_trylock
  * @fn zloop_num_online_cpus
  * @fn zloop_rq_bvecs
@@ -78,6 +79,7 @@
 bool zloop_bio_lists_empty(const struct bio_list *lists);
 bool zloop_in_kblockd(struct request_queue *q);
 bool zloop_in_task(void);
+bool zloop_irqs_disabled(void);
 unsigned int zloop_num_online_cpus(void);
 unsigned int zloop_rq_bvecs(struct request *rq, struct bio_vec *out, unsigned int max);
 bool zloop_kiocb_start_write_trylock(struct kiocb *kiocb);

@@ -7,6 +7,7 @@
 #include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/highmem.h>
+#include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/uio.h>
@@ -71,6 +72,11 @@ bool zloop_in_kblockd(struct request_queue *q)
 bool zloop_in_task(void)
 {
 	return in_task();
+}
+
+bool zloop_irqs_disabled(void)
+{
+	return irqs_disabled();
 }
 
 unsigned int zloop_num_online_cpus(void)

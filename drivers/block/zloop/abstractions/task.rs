@@ -44,6 +44,26 @@ pub(crate) fn in_task() -> bool {
     unsafe { ffi::zloop_in_task() }
 }
 
+/// Whether the current task has the stack for code of other layers. Process context.
+pub(crate) fn has_stack() -> bool {
+    /// In bytes. A direct write through XFS on a virtual disk, with the transaction that completes
+    /// it, takes about 4 KiB.
+    const ENOUGH: usize = 8 << 10;
+    let here = 0u8;
+    // SAFETY: The current task is valid.
+    let end = unsafe { ffi::end_of_stack(Task::current_raw()) };
+
+    (&raw const here).addr().saturating_sub(end.addr()) >= ENOUGH
+}
+
+/// Whether other layers may be told here and now that something has ended: in a task, with
+/// interrupts enabled, which they are not in a handler that was made a thread (`threadirqs`), and
+/// with stack left, since each of them may tell the next one. Any context.
+pub(crate) fn may_call_back() -> bool {
+    // SAFETY: No requirements.
+    in_task() && !unsafe { ffi::zloop_irqs_disabled() } && has_stack()
+}
+
 /// Whether the calling task has `CAP_SYS_ADMIN` in the initial user namespace.
 ///
 /// The task is then noted to have used superuser privileges. Process context.
@@ -179,6 +199,7 @@ mod tests {
     #[test]
     fn test_runs_in_a_task() {
         assert!(in_task());
+        assert!(may_call_back());
         assert!(!fatal_signal_pending());
         assert!(capable_sys_admin());
         assert!(num_online_cpus() > 0);

@@ -13,17 +13,16 @@
 
 use crate::abstractions::{
     ffi,
-    task::NoIo, //
+    task::{
+        has_stack,
+        NoIo, //
+    }, //
 };
 use kernel::{
     bindings,
     task::Task,
     types::NotThreadSafe, //
 };
-
-/// Stack that the nested I/O must find, in bytes. A direct write through XFS on a virtual disk,
-/// with the transaction that completes it, takes about 4 KiB.
-const MIN_STACK: usize = 8 << 10;
 
 /// A scope in which the calling task, which is submitting to a disk, may submit I/O of its own.
 ///
@@ -76,7 +75,7 @@ impl Nested {
             return None;
         }
         // SAFETY: By this function's contract.
-        if stack_left(task) < MIN_STACK || unsafe { in_kblockd(hctx) } {
+        if !has_stack() || unsafe { in_kblockd(hctx) } {
             return None;
         }
         // SAFETY: As above.
@@ -167,13 +166,4 @@ unsafe fn in_kblockd(hctx: *const bindings::blk_mq_hw_ctx) -> bool {
     // SAFETY: A hardware queue's request queue outlives it, and has all of its hardware queues as
     // long as one of them is in use.
     unsafe { ffi::zloop_in_kblockd(queue) }
-}
-
-/// How much of its stack the current task has not used yet, in bytes.
-fn stack_left(task: *mut bindings::task_struct) -> usize {
-    let here = 0u8;
-    // SAFETY: The current task is valid.
-    let end = unsafe { ffi::end_of_stack(task) };
-
-    (&raw const here).addr().saturating_sub(end.addr())
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::abstractions::{
     ffi,
-    task::in_task,
+    task::may_call_back,
     workqueue::OwnedQueue, //
 };
 use core::{
@@ -207,7 +207,7 @@ impl<T: Operations> Request<T> {
         // SAFETY: The request and so its queue are valid.
         if unsafe { ffi::blk_should_fake_timeout((*rq).q) } {
             pdu.swallow();
-        } else if in_task() {
+        } else if may_call_back() {
             // With one hardware queue for several CPUs the block layer would raise a soft
             // interrupt, and a task that does that wakes `ksoftirqd`.
             // SAFETY: The request is started, its status is stored, and the handle that could
