@@ -146,6 +146,17 @@ background() {
 # background_goes_on WHY: the command has not ended.
 background_goes_on() { kill -0 "$BG" 2> /dev/null || fail "$1: $(< "$ZL_T/background")"; }
 
+# in_flight COUNT: waits until so many requests are with the driver.
+in_flight() {
+	local i reads writes
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
+		read -r reads writes < /sys/block/zloop0/inflight
+		((reads + writes < $1)) || return 0
+		sleep 0.1
+	done
+	fail "$((reads + writes)) requests in flight, not $1"
+}
+
 # background_end: waits for the command, which has to succeed; its output is shown, and in REPLY.
 background_end() {
 	wait "$BG" || fail "$(< "$ZL_T/background")"
@@ -480,11 +491,20 @@ load_module() {
 # Skips a case that unloads the module where there is none.
 need_module() { [ -e /sys/module/zloop/refcnt ] || skip "the driver is built into this kernel"; }
 
+# A device that was just removed may still be open for udev to look at.
+unload_module() {
+	local i
+	for ((i = 0; i < 50; i++)); do
+		rmmod zloop 2> /dev/null && return 0
+		sleep 0.1
+	done
+	fail "rmmod: $(rmmod zloop 2>&1)"
+}
+
 # Unloads and loads the module, unless the driver is built in.
 reload_module() {
 	[ -e /sys/module/zloop/refcnt ] || return 0
-	expect "module references" 0 "$(< /sys/module/zloop/refcnt)"
-	must rmmod zloop
+	unload_module
 	load_module || fail "the module cannot be loaded again"
 }
 

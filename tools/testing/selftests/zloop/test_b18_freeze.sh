@@ -11,6 +11,7 @@ t_frozen_ext4() {
 	must fsfreeze -f "$BDIR"
 	undo thaw "$BDIR"
 	background "$ZBDTOOL" script "$DEV" <<< "write z1 64k = ok"
+	in_flight 1
 	sleep 1
 	background_goes_on "the write ended while the file system was frozen"
 	must fsfreeze -u "$BDIR"

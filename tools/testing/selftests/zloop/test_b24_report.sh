@@ -26,11 +26,11 @@ t_does_not_wait() {
 	must fsfreeze -f "$BDIR"
 	undo thaw "$BDIR"
 	background "$ZBDTOOL" script "$DEV" <<< "write z1+64k 64k seed=2 = ok"
+	in_flight 1
 	sleep 1
 	background_goes_on "the write ended while the file system was frozen"
-	"$ZBDTOOL" report "$DEV" > "$ZL_T/out" &
-	undo pid $!
-	sleep 3
+	timeout $((20 * ZLOOP_SLOWNESS)) "$ZBDTOOL" report "$DEV" > "$ZL_T/out" || fail "the report waits for the write"
+	background_goes_on "the write ended while the file system was frozen"
 	expect "zones reported while the write waits" 8 "$(wc -l < "$ZL_T/out")"
 	must fsfreeze -u "$BDIR"
 	background_end

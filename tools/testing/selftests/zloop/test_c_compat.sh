@@ -8,12 +8,12 @@
 O=capacity_mb=48,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2
 
 own() {
-	must rmmod zloop
+	unload_module
 	load_module || fail "our module cannot be loaded"
 }
 
 peer() {
-	must rmmod zloop
+	unload_module
 	must insmod "$ZLOOP_PEER_MODULE"
 }
 
@@ -22,7 +22,7 @@ need_peer() {
 	need_module
 	[ -n "${ZLOOP_PEER_MODULE:-}" ] || skip "ZLOOP_PEER_MODULE is not set"
 	[ -r "$ZLOOP_PEER_MODULE" ] || fail "ZLOOP_PEER_MODULE=$ZLOOP_PEER_MODULE cannot be read"
-	trap '[ ! -e /sys/block/zloop0 ] || printf "remove id=0" > $ZL_CTL; rmmod zloop; load_module' EXIT
+	trap '[ ! -e /sys/block/zloop0 ] || printf "remove id=0" > $ZL_CTL; (unload_module); load_module' EXIT
 }
 
 fill() {

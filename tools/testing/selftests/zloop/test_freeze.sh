@@ -19,16 +19,17 @@ freeze() {
 	write z1+64k 64k seed=2 = ok
 	fsync = ok
 	END
+	in_flight 1
 	sleep 1
 	background_goes_on "the write ended while the file system was frozen"
 	# In a process of its own with a time limit: it must not wait for the write.
-	timeout 10 "$ZBDTOOL" script "$DEV" > "$ZL_T/out" <<-END || fail "reads or reports fail or wait: $(< "$ZL_T/out")"
+	timeout $((20 * ZLOOP_SLOWNESS)) "$ZBDTOOL" script "$DEV" > "$ZL_T/out" <<-END || fail "reads or reports fail or wait: $(< "$ZL_T/out")"
 	report z2 = IMP_OPEN +64k
 	consistent all = ok
 	read z2 64k = ok
 	read z1 64k = ok
 	END
-	timeout 10 "$ZBDTOOL" report "$DEV" > /dev/null || fail "a report of all zones waits for the write"
+	timeout $((20 * ZLOOP_SLOWNESS)) "$ZBDTOOL" report "$DEV" > /dev/null || fail "a report of all zones waits for the write"
 	background_goes_on "the write ended while the file system was frozen"
 	expect "size of the zone file while frozen" 65536 "$(stat -c %s "$BDIR/0/seq-000001")"
 	must fsfreeze -u "$BDIR"
@@ -53,6 +54,7 @@ t_timeout() {
 	must fsfreeze -f "$BDIR"
 	undo thaw "$BDIR"
 	background "$ZBDTOOL" script "$DEV" <<< "write z1 64k = ok"
+	in_flight 1
 	sleep 3
 	background_goes_on "the write ended while the file system was frozen"
 	must fsfreeze -u "$BDIR"
@@ -75,7 +77,8 @@ t_zone_management() {
 	finish z1 = ok
 	reset z2 = ok
 	END
-	sleep 0.7
+	in_flight 1
+	sleep 1
 	background_goes_on "finish and reset ended while the file system was frozen"
 	must fsfreeze -u "$BDIR"
 	background_end

@@ -87,7 +87,7 @@ t_module_reload() {
 	add "$O"
 	fill
 	remove
-	must rmmod zloop
+	unload_module
 	load_module || fail "the module cannot be loaded again"
 	add "$O"
 	check

@@ -289,7 +289,7 @@ t_module() {
 	remove 0
 	must_fail rmmod zloop
 	exec 9<&-
-	zl_rmmod
+	unload_module
 	load_module || fail "the module cannot be loaded again"
 }
 
@@ -302,19 +302,10 @@ t_module_counter() {
 	add "$O" 0
 	exec 9< /sys/kernel/debug/zloop/zloop0/inline
 	remove 0
-	zl_rmmod
+	unload_module
 	must_fail cat <&9
 	exec 9<&-
 	load_module || fail "the module cannot be loaded again"
-}
-
-zl_rmmod() {
-	local i
-	for ((i = 0; i < 50; i++)); do
-		rmmod zloop 2> /dev/null && return 0
-		sleep 0.1
-	done
-	fail "rmmod: $(rmmod zloop 2>&1)"
 }
 
 # A failed add holds neither the module nor an id.
