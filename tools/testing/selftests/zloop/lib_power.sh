@@ -15,6 +15,8 @@ export DM_DISABLE_UDEV=1
 
 power_begin() {
 	modprobe -q -a dm-mod dm-log-writes dm-snapshot xfs ext4 btrfs
+	# Another script's.
+	[ -b /dev/ram3 ] || rmmod brd 2> /dev/null
 	[ -b /dev/ram3 ] || modprobe brd rd_nr=4 rd_size=$((POWER_MB << 10)) max_part=1 || tap_bail "no brd module"
 	[ "$(blockdev --getsize64 /dev/ram3)" -ge $((POWER_MB << 20)) ] || tap_bail "/dev/ram3 is too small"
 	POWER_UDEVD=$(pidof systemd-udevd) && udevadm control --exit
@@ -22,7 +24,9 @@ power_begin() {
 }
 
 power_end() {
-	rmmod brd
+	local n
+	# Built in, they stay.
+	rmmod brd 2> /dev/null || for n in 0 1 2 3; do blkdiscard -f "/dev/ram$n"; done
 	[ -z "$POWER_UDEVD" ] || /usr/lib/systemd/systemd-udevd --daemon --resolve-names=never
 }
 

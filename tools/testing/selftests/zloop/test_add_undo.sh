@@ -77,7 +77,7 @@ kill_add() {
 	bash -c "printf 'add id=0,base_dir=$BDIR,$options' > $ZL_CTL" 2> /dev/null &
 	pid=$!
 	undo pid "$pid"
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
 		[ ! -e "$BDIR/0/seq-$after" ] || break
 		kill -0 "$pid" 2> /dev/null || break
 		sleep 0.02
@@ -120,8 +120,9 @@ t_id_while_creating() {
 	bash -c "printf 'add id=0,base_dir=$BDIR,capacity_mb=60000,zone_size_mb=1,conv_zones=0' > $ZL_CTL" 2> /dev/null &
 	pid=$!
 	undo pid "$pid"
-	for ((i = 0; i < 200; i++)); do
+	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
 		[ ! -e "$BDIR/0/seq-000100" ] || break
+		kill -0 "$pid" 2> /dev/null || break
 		sleep 0.02
 	done
 	ctl_expect EEXIST/EBUSY "add id=0,base_dir=$BDIR,capacity_mb=60000,zone_size_mb=1,conv_zones=0"

@@ -14,7 +14,7 @@ recover() {
 	add "capacity_mb=512,zone_size_mb=256,conv_zones=0,nr_queues=2,$1"
 	nvmet_up "$DEV"
 	background "$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 1 --threads 8 --len "$NVMET_SAFE_LEN" --rest 8 \
-		--seconds 10 --pause 2 --acks "$ZL_T/acks"
+		--seconds $((6 + 4 * ZLOOP_SLOWNESS)) --pause 2 --acks "$ZL_T/acks"
 	while kill -0 "$BG" 2> /dev/null; do
 		sleep 0.2
 		rt_fail

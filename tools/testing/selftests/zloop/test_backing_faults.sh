@@ -184,12 +184,11 @@ t_quota_prealloc() { t_quota prealloc_kb=1024; }
 # A disk that fails for a second, works for a second, under load.
 # flaky OPTIONS
 flaky() {
-	local i
 	backing_xfs_rt
 	add "capacity_mb=64,zone_size_mb=4,conv_zones=1,nr_queues=2${1:+,$1}"
-	background "$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 9 --seconds 6 --bs 16384 --manage --reporters 1 \
+	background "$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 9 --seconds $((3 + 3 * ZLOOP_SLOWNESS)) --bs 16384 --manage --reporters 1 \
 		--allow EIO
-	for ((i = 0; i < 3; i++)); do
+	while kill -0 "$BG" 2> /dev/null; do
 		sleep 0.8
 		rt_fail
 		sleep 0.8
@@ -287,8 +286,9 @@ t_suspended() {
 	read z1 256k = ok
 	fsync = ok
 	END
+	in_flight 1
 	sleep 1
-	timeout 20 "$ZBDTOOL" script "$DEV" <<-END || { dmsetup resume "$RT"; fail "reports wait for the disk"; }
+	timeout $((20 * ZLOOP_SLOWNESS)) "$ZBDTOOL" script "$DEV" <<-END || { dmsetup resume "$RT"; fail "reports wait for the disk"; }
 	report z1 = IMP_OPEN +256k
 	conds all = NIEEEEEE
 	END
@@ -312,7 +312,7 @@ t_remove_suspended() {
 	steps "$DEV" <<< "write z1 256k = ok"
 	must dmsetup --noudevsync suspend --noflush --nolockfs "$RT"
 	background "$ZBDTOOL" script "$DEV" <<< "write z1+256k 64k"
-	sleep 0.5
+	in_flight 1
 	(ctl "remove id=0"; printf %s "$REPLY" > "$ZL_T/removed") &
 	remover=$!
 	undo pid "$remover"

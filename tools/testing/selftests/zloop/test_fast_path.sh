@@ -381,7 +381,7 @@ t_prealloc_full_fs_together() {
 		"$ZBDTOOL" script "$DEV" <<< "write z$i 1m = ok" > "$ZL_T/out$i" &
 		pids+=($!)
 	done
-	sleep 1
+	in_flight 6
 	must fsfreeze -u "$BDIR"
 	for i in 0 1 2 3 4 5; do
 		wait "${pids[i]}" || fail "$(< "$ZL_T/out$i")"
@@ -449,7 +449,7 @@ t_fua_where() {
 # A task that is being killed submits the rest of its read; there is nothing wrong with that, and no error. (Here the
 # file system reads through its page cache, whatever it was asked for, and stops for a signal.)
 t_killed() {
-	local i log killed=0
+	local i log before reads killed=0
 	need_counters
 	new_loop 400
 	make_fs ext4 "$LOOP"
@@ -460,8 +460,14 @@ t_killed() {
 	[ "$REPLY" -ge 1 ] || fail "reads are not done by the submitter"
 	klog_mark
 	for ((i = 0; i < 12; i++)); do
+		read -r before _ < /sys/block/zloop0/stat
 		dd if="$DEV" of=/dev/null bs=64M count=1 skip=16M iflag=direct,skip_bytes status=none &
-		sleep "0.$((i % 6))5"
+		# Some of it is read.
+		while kill -0 $! 2> /dev/null; do
+			read -r reads _ < /sys/block/zloop0/stat
+			((reads == before)) || break
+		done
+		sleep "0.0$((i % 6))"
 		kill -KILL $! 2> /dev/null
 		wait $! 2> /dev/null
 		[ $? -ne 137 ] || killed=$((killed + 1))
@@ -542,7 +548,7 @@ t_frozen() {
 	must fsfreeze -f "$BDIR"
 	undo thaw "$BDIR"
 	dd if=/dev/zero of="$DEV" bs=4k count=1 seek=4112 oflag=direct status=none &
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 100 * ZLOOP_SLOWNESS; i++)); do
 		counter again
 		[ "$REPLY" -eq 0 ] || break
 		sleep 0.1
@@ -584,7 +590,7 @@ backing_ram() {
 # block_interrupts: soft interrupts of the block layer so far, in REPLY.
 block_interrupts() {
 	local counts count
-	counts=$(grep BLOCK: /proc/softirqs)
+	counts=$(grep BLOCK: /proc/softirqs) || fail "no count of soft interrupts"
 	REPLY=0
 	for count in ${counts#*:}; do REPLY=$((REPLY + count)); done
 }

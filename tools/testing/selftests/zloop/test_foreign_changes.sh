@@ -287,6 +287,7 @@ t_meddling() {
 	kill "$pid"
 	wait "$pid" 2> /dev/null
 	# Data is lost where it was cut off, and only there. A zone is in doubt while its state is taken from its file.
+	[[ $out == *writes=[1-9]* ]] || fail "no load"
 	[[ $out != *report:* ]] || fail "a report contradicts itself"
 	steps "$DEV" <<-END
 	consistent all = ok

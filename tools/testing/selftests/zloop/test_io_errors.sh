@@ -92,13 +92,13 @@ t_fail_at_the_end() {
 
 # Appends while the store fails and recovers: what was acknowledged is there, and once only.
 t_acknowledged_appends() {
-	local i line
+	local line
 	backing_xfs_rt
 	add "capacity_mb=512,zone_size_mb=128,conv_zones=0,nr_queues=2${1:+,$1}"
 	nvmet_up "$DEV"
 	background "$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 2 --threads 6 --len "$NVMET_SAFE_LEN" --rest 8 \
-		--seconds 5 --pause 20 --acks "$ZL_T/acks"
-	for ((i = 0; i < 5; i++)); do
+		--seconds $((3 + 2 * ZLOOP_SLOWNESS)) --pause 20 --acks "$ZL_T/acks"
+	while kill -0 "$BG" 2> /dev/null; do
 		sleep 0.5
 		rt_fail
 		sleep 0.2

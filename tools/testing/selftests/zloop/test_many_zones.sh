@@ -82,8 +82,8 @@ t_all() {
 	timed "remove id=0"
 	in_use
 	diag "memory with and without the device: $with and $KIB KiB, $(((with - KIB) * 1024 / ZONES)) bytes for a zone"
-	# With KASAN memory that is freed stays in use for a while.
-	[ -n "$KASAN" ] || (((with - KIB) * 1024 < MAX_BYTES * ZONES)) || fail "a zone keeps more than $MAX_BYTES bytes"
+	# With KASAN memory that is freed stays in use for a while; with few zones the device itself counts.
+	[ -n "$KASAN" ] || ((ZONES < 5000)) || (((with - KIB) * 1024 < MAX_BYTES * ZONES)) || fail "a zone keeps more than $MAX_BYTES bytes"
 
 	timed "add id=0,base_dir=$BDIR,$O"
 	check_ends "CLOSED +64k | IMP_OPEN +64k" FULL
@@ -99,7 +99,7 @@ t_all() {
 
 # A signal ends an add, which takes back what it has made.
 t_signal() {
-	local pid began total
+	local pid began total half
 	backing_scratch
 	undo dev 0
 	timed "add id=0,base_dir=$BDIR,$O"
@@ -109,7 +109,11 @@ t_signal() {
 	# A process of its own, and nothing but the write.
 	bash -c "printf 'add id=0,base_dir=$BDIR,$O' > $ZL_CTL" 2> /dev/null &
 	pid=$!
-	sleep "$((total / 2000)).$(printf %03d $((total / 2 % 1000)))"
+	half=$BDIR/0/seq-$(printf %06d $((ZONES / 2)))
+	until [ -e "$half" ]; do
+		kill -0 "$pid" 2> /dev/null || fail "add ended too early"
+		sleep 0.05
+	done
 	kill -TERM "$pid"
 	now_ms
 	began=$REPLY
