@@ -265,7 +265,7 @@ fn reporter(args: &HammerArgs, shared: &Shared) -> io::Result<()> {
 
 /// Resets the zones, which may fail for a while with one of the errors `allowed`.
 fn empty(file: &File, sector: u64, sectors: u64, allowed: &[String]) -> io::Result<()> {
-    for _ in 0..20 {
+    for _ in 0..1000 {
         match uapi::zone_op(file, ZoneOp::Reset, sector, sectors) {
             Err(err) if allowed.contains(&format!("{err:?}")) => {}
             other => return Ok(other?),
