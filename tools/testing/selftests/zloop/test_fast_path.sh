@@ -142,10 +142,10 @@ t_inline_disk() {
 	rmdir "$BDIR"
 	new_loop 400
 	modprobe -q dm-delay
-	must dmsetup create zloop-test-delay --table "0 $(blockdev --getsz "$LOOP") delay $LOOP 0 0"
-	undo dm zloop-test-delay
-	make_fs xfs /dev/mapper/zloop-test-delay
-	mount_backing /dev/mapper/zloop-test-delay
+	dm_linear zloop-test-delay "$LOOP"
+	dm_swap zloop-test-delay "0 $(blockdev --getsz "$LOOP") delay $LOOP 0 0"
+	make_fs xfs "$DM"
+	mount_backing "$DM"
 	add "$O"
 	steps "$DEV" <<< "write z1 1m = ok"
 	gains again <<-END
