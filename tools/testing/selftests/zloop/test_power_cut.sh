@@ -28,17 +28,19 @@ FEW=$((CUTS > REPLY ? CUTS : REPLY))
 
 t_flush() { power_cuts xfs "$O" "$FEW" "$SEED" --ops 150 --fua 0 --flush 10; }
 
+# t_fua FS [JUDGE-OPTION...]
 t_fua() {
 	power_disk "$1"
 	power_log
 	power_load_nvme capacity_mb=16,zone_size_mb=1,conv_zones=0,fua=1 --seed "$SEED" --ops 150 --fua 40 --flush 1
 	power_log_end
-	power_survive "$FEW" "$SEED" || fail "$REPLY"
+	power_survive "$FEW" "$SEED" "${@:2}" || fail "$REPLY"
 }
 
 t_fua_xfs() { t_fua xfs; }
 t_fua_btrfs() { t_fua btrfs; }
-t_fua_f2fs() { t_fua f2fs; }
+# An fsync on f2fs sends the size of the file to the disk before it flushes the data (f2fs_do_sync_file()).
+t_fua_f2fs() { t_fua f2fs --zeros; }
 
 # Without zeros in a zone, though the pages of a file are not written in order.
 t_buffered() {

@@ -67,7 +67,7 @@ pub struct SurviveArgs {
     /// Only the cut of this number
     #[arg(long)]
     only: Option<usize>,
-    /// What was not flushed may read as zeros: with buffered_io, on a file system that stores sizes before data
+    /// What was not flushed may read as zeros: the file system stores sizes before data
     #[arg(long)]
     zeros: bool,
     /// File system on the device, whose files are judged instead of the zones
