@@ -58,7 +58,7 @@ shell: $(module_to_test) ## a prompt in a VM of the test kernel, with the module
 
 .PHONY: check
 check: $(module_to_test) peer ## check-quick, functional suite both ways, suites in short form, bench-quick
-	@$(tools)/check quick functional functional-options qemu samples fs zbd bench-quick
+	@$(tools)/check --two functional quick functional-options zbd fs qemu samples bench-quick
 
 .PHONY: check-full
 check-full: export ZLOOP_MANY_ZONES ?= 200000
