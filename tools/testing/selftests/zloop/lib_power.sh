@@ -113,8 +113,9 @@ power_cuts() {
 	power_survive "$cuts" "$seed" ${POWER_JUDGE:-} || fail "$REPLY"
 }
 
-# The same with buffered_io on ext4 and btrfs: they store the size of a file, and so the write pointer, before the data
-# of the page cache. After a cut there can be zeros in what was not flushed.
+# The same with buffered_io: ext4 and btrfs store the size of a file, and so the write pointer, before the data of the
+# page cache, XFS sometimes a later part of it before an earlier one. After a cut there can be zeros in what was not
+# flushed.
 power_cuts_zeros() { POWER_JUDGE=--zeros power_cuts "$@"; }
 
 # The same with appends and FUA.
@@ -125,7 +126,8 @@ power_cuts_nvme() {
 	power_log
 	power_load_nvme "$options" --seed "$seed" --fua 25 "$@"
 	power_log_end
-	power_survive "$cuts" "$seed" || fail "$REPLY"
+	# shellcheck disable=SC2086 # words
+	power_survive "$cuts" "$seed" ${POWER_JUDGE:-} || fail "$REPLY"
 }
 
 # Cuts while a device is made, up to its first writes. Whatever is left, a device can be added in its place.

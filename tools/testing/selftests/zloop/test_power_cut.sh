@@ -42,9 +42,9 @@ t_fua_btrfs() { t_fua btrfs; }
 # An fsync on f2fs sends the size of the file to the disk before it flushes the data (f2fs_do_sync_file()).
 t_fua_f2fs() { t_fua f2fs --zeros; }
 
-# Without zeros in a zone, though the pages of a file are not written in order.
 t_buffered() {
-	power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0,buffered_io "$FEW" "$SEED" --ops 150 --flush 1
+	POWER_JUDGE=--zeros power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0,buffered_io "$FEW" "$SEED" \
+		--ops 150 --flush 1
 }
 
 t_birth() { power_cuts_birth btrfs "$O" "$CUTS" "$SEED"; }
