@@ -39,7 +39,7 @@ add() {
 	# The driver of the mainline kernel wants the directory to be there.
 	mkdir -p "$base/$id"
 	echo "add id=$id,base_dir=$base$options" >"$ctl" || {
-		rmdir "$base/$id" 2>/dev/null
+		rmdir "$base/$id" 2>/dev/null || :
 		die "not added: the reason is in the kernel log"
 	}
 	# The device exists now; udev may need a moment to set up its node.
