@@ -24,6 +24,8 @@ ZLOOP_OPTIONS=${ZLOOP_OPTIONS:-}
 
 tap_count=0
 tap_failed=0
+# Not empty: this script has started udevd.
+ZL_UDEVD=
 
 # How many times as long everything takes as on a kernel without checkers.
 ZLOOP_SLOWNESS=${ZLOOP_SLOWNESS:-1}
@@ -95,6 +97,7 @@ tap_run() {
 
 # Prints the plan and leaves with the script's status.
 tap_end() {
+	[ -z "$ZL_UDEVD" ] || udevadm control --exit
 	printf '1..%d\n' "$tap_count"
 	[ "$tap_failed" -eq 0 ]
 	exit
@@ -456,6 +459,26 @@ dm_swap() {
 	must dmsetup --noudevsync resume "$1"
 }
 
+# delayed_disk TYPE: mounts a fresh file system on a disk that can be made slow; sets BDIR. disk_slow MS makes it slow to
+# read from, and what is read again is not in memory any more.
+delayed_disk() {
+	modprobe -q -a dm-delay "$1"
+	new_loop 400
+	dm_linear zloop-test-delay "$LOOP"
+	make_fs "$1" "$DM"
+	mount_backing "$DM"
+}
+
+disk_slow() {
+	# Clean inodes are needed, not only data that is on the disk.
+	must fsfreeze -f "$BDIR"
+	must fsfreeze -u "$BDIR"
+	echo 3 > /proc/sys/vm/drop_caches
+	dm_swap zloop-test-delay "0 $(blockdev --getsz "$LOOP") delay $LOOP 0 $1 $LOOP 0 0"
+}
+
+disk_fast() { dm_swap zloop-test-delay "0 $(blockdev --getsz "$LOOP") linear $LOOP 0"; }
+
 # dm_hole DEVICE TOTAL FIRST COUNT: the table of a linear device whose sectors FIRST.. fail; in REPLY.
 dm_hole() {
 	local end=$(($3 + $4))
@@ -486,6 +509,15 @@ load_module() {
 		sleep 0.1
 	done
 	return 1
+}
+
+# For scripts about what others do with a device: udevd opens each one that comes, until tap_end. Without it the other
+# scripts take half the time; with checkers it takes as long as all tests.
+with_udev() {
+	local udevd=/usr/lib/systemd/systemd-udevd
+	if [ "$ZLOOP_SLOWNESS" -eq 1 ] && [ -x "$udevd" ] && ! pidof -q systemd-udevd; then
+		"$udevd" --daemon --resolve-names=never && ZL_UDEVD=1
+	fi
 }
 
 # Skips a case that unloads the module where there is none.

@@ -4,6 +4,7 @@
 # Creation is all or nothing: a failed or killed add removes what it made and holds no file.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 # The directory is as before, the backing file system can be unmounted, and the same add works with more room.
 check_undone() {

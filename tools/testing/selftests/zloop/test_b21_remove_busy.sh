@@ -6,6 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_hold.sh"
+with_udev
 
 O=capacity_mb=32,zone_size_mb=4,conv_zones=1
 

@@ -4,6 +4,7 @@
 # When the "add" uevent is sent the device can be opened: udev probes it at once.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 t_open_at_uevent() {
 	local line

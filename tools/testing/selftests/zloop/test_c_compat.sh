@@ -4,6 +4,7 @@
 # A device made by the C driver opens here, and back. ZLOOP_PEER_MODULE names the C driver's module.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 O=capacity_mb=48,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2
 

@@ -4,6 +4,7 @@
 # The control device: help text, access, command syntax, range of every option, ids.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 HELP_ADD='add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_capacity_mb=%u,conv_zones=%u,base_dir=%s,nr_queues=%u,queue_depth=%u,buffered_io,zone_append=%u,ordered_zone_append,discard_write_cache,max_open_zones=%u'
 

@@ -5,6 +5,7 @@
 # the message that it names, and every option is in it. The last section of the document explains the marks.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 DOC=$ZL_DIR/../../../../Documentation/admin-guide/blockdev/zoned_loop.rst
 BLOCKS=$(mktemp -d) || tap_bail "mktemp failed"

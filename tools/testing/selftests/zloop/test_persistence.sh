@@ -4,6 +4,7 @@
 # A device that is added again is the same device: data, write pointers, conditions; also after the module was loaded anew.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 O=capacity_mb=32,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2
 

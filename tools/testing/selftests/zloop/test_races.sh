@@ -5,6 +5,7 @@
 # nothing is left.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 O=capacity_mb=24,zone_size_mb=4,conv_zones=1
 SECONDS_EACH=$((2 + 2 * ZLOOP_SLOWNESS))

@@ -4,6 +4,7 @@
 # Queue limits and attributes of the disk.
 
 . "$(dirname "$0")/lib.sh"
+with_udev
 
 attr() { expect "$2" "$3" "$(sysfs "$1" "$2")"; }
 
