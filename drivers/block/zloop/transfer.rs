@@ -304,7 +304,10 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         None => return rq.end(Status::IO_ERROR),
     };
 
-    if direction == Direction::Read && file.size() <= progress.pos() {
+    // A conventional zone is as long as its file.
+    let beyond_end = !is_conventional(&rq) && file.size() <= progress.pos();
+
+    if direction == Direction::Read && beyond_end {
         rq.zero_from(progress.done);
         settle(rq, progress, Ok(()));
     } else if progress.retries > MAX_RETRIES {

@@ -92,27 +92,22 @@ impl Zone {
         may_wait: bool,
     ) -> Result<Admission, Refusal> {
         if may_wait {
+            // Before the zone is looked at: a task that reads may be faster to open the file, and
+            // find it changed. Nobody closes it while this one has the turn.
+            self.file(device).inspect_err(|_| {
+                // The next one finds the zone as it is now.
+                let _ = self.recover(device);
+            })?;
             self.recover(device)?;
         }
 
         let mut state = self.state.lock();
-        let file = match state.open_file()? {
-            Some(file) => file,
-            None if may_wait => {
-                drop(state);
-                let file = self.file(device).inspect_err(|_| {
-                    // The next one finds the zone as it is now.
-                    let _ = self.recover(device);
-                })?;
-
-                state = self.state.lock();
-                file
-            }
-            None => return Ok(Admission::NeedsToWait),
+        let Some(file) = state.open_file()? else {
+            return Ok(Admission::NeedsToWait);
         };
         let seq = state.sequential()?;
 
-        if !may_wait && seq.health != Health::Good {
+        if seq.health != Health::Good {
             return Ok(Admission::NeedsToWait);
         }
         let capacity = seq.wp.capacity();

@@ -61,14 +61,21 @@ t_truncated_ext4() { t_truncated ext4; }
 t_truncated_xfs() { t_truncated xfs; }
 t_truncated_tmpfs() { t_truncated tmpfs; }
 
-# A conventional zone's file cut off: what is missing is zeros, and it can be written again.
+# A conventional zone's file cut off: what is missing is an error, and it can be written again.
 t_truncated_conventional() {
-	begin ext4
-	truncate -s 0 "$BDIR/0/cnv-000000"
+	begin "$1"
+	if [ -n "${2:-}" ]; then
+		remove
+		add "$O"
+	fi
+	truncate -s 32k "$BDIR/0/cnv-000000"
 	steps "$DEV" <<-END
-	read z0 64k zero = ok | EIO
+	read z0 32k seed=9 = ok
+	read z0 64k = EIO
+	read z0+1m 4k = EIO
 	write z0 64k seed=2 = ok
 	read z0 64k seed=2 = ok
+	read z0+64k 4k = EIO
 	write z0+cap-4k 4k seed=3 = ok
 	read z0+cap-4k 4k seed=3 = ok
 	END
@@ -81,6 +88,10 @@ t_truncated_conventional() {
 	*) fail "add: $REPLY" ;;
 	esac
 }
+
+t_truncated_conventional_ext4() { t_truncated_conventional ext4; }
+t_truncated_conventional_xfs() { t_truncated_conventional xfs again; }
+t_truncated_conventional_tmpfs() { t_truncated_conventional tmpfs; }
 
 # Data added behind the write pointer is not shown until the zone is written there or added again.
 t_extended() {
@@ -272,6 +283,32 @@ t_directory() {
 	END
 }
 
+# The first to use a zone is told that its file was changed. A write that comes at the same time does not go to where the
+# write pointer was.
+t_found_by_another() {
+	local i
+	delayed_disk xfs
+	add "$O"
+	for ((i = 0; i < 8; i++)); do
+		steps "$DEV" <<-END
+		reset z1 = ok
+		write z1 1m = ok
+		fsync = ok
+		END
+		remove
+		add "$O"
+		truncate -s 512k "$BDIR/0/seq-000001"
+		disk_slow $((1000 * ZLOOP_SLOWNESS))
+		"$ZBDTOOL" script "$DEV" <<< "read z1 4k" &> /dev/null &
+		undo pid $!
+		step "$DEV" "write z1+1m 64k"
+		wait $!
+		disk_fast
+		expect "write $i" EIO "$REPLY"
+		steps "$DEV" <<< "report z1 = CLOSED +512k"
+	done
+}
+
 # A second writer in the same file, all the time.
 t_meddling() {
 	local pid out
@@ -304,7 +341,9 @@ t_meddling_inline() { t_meddling submit_inline=1,prealloc_kb=1024,fua=1; }
 tap_run t_truncated_ext4 "cut off, ext4"
 tap_run t_truncated_xfs "cut off, XFS"
 tap_run t_truncated_tmpfs "cut off, tmpfs"
-tap_run t_truncated_conventional "the file of a conventional zone cut off"
+tap_run t_truncated_conventional_ext4 "the file of a conventional zone cut off, ext4"
+tap_run t_truncated_conventional_xfs "the same on XFS, before it is used"
+tap_run t_truncated_conventional_tmpfs "the same on tmpfs"
 tap_run t_extended "made longer"
 tap_run t_deleted "deleted"
 tap_run t_chmod "without permissions"
@@ -313,6 +352,7 @@ tap_run t_append_only "append-only"
 tap_run t_replaced "replaced by a file, a link, a directory"
 tap_run t_exchanged "two files exchanged"
 tap_run t_odd_size "a size that the file of a zone cannot have"
+tap_run t_found_by_another "cut off, found by a read and a write at once"
 tap_run t_directory "the directory moved away"
 tap_run t_meddling_plain "cut off all the time, under load"
 tap_run t_meddling_inline "cut off all the time, under load, the short way"
