@@ -21,6 +21,7 @@
  * @fn end_of_stack
  * @fn file_inode
  * @fn file_mnt_idmap
+ * @fn file_ref_read
  * @fn i_size_read
  * @fn kiocb_end_write
  * @fn kiocb_start_write

@@ -43,6 +43,9 @@ use kernel::{
 /// How many files are synced at a time.
 const PARALLEL: usize = 8;
 
+/// How many files are taken up together, some of which may be open only for that.
+const OPEN: usize = 1024;
+
 /// The flushes of a device.
 #[pin_data]
 pub(crate) struct Flush {
@@ -86,10 +89,10 @@ pub(crate) fn flush(device: &Device) -> Result {
 
     if let Err(error) = outcome {
         state.failed = Some((number, error));
-        // Those that were not the cause have to be made durable by the next flush.
-        for zone in state.zones.iter().filter_map(|no| device.zone(*no)) {
-            zone.mark_dirty(device);
-        }
+    }
+    // If it failed, those that were not the cause have to be made durable by the next flush.
+    for zone in state.zones.iter().filter_map(|no| device.zone(*no)) {
+        zone.flush_ended(device, outcome);
     }
     state.zones.clear();
     device.flush.ended.store(number + 1, Release);
@@ -119,7 +122,7 @@ impl Job {
         let mut files = KVVec::with_capacity(zones.len(), GFP_KERNEL)?;
 
         for zone in zones.iter().filter_map(|no| device.zone(*no)) {
-            let file = zone.file(device).map_err(Refusal::error)?;
+            let file = zone.file_to_sync(device).map_err(Refusal::error)?;
 
             files.push_within_capacity(file).map_err(|_| ENOMEM)?;
         }
@@ -198,9 +201,16 @@ fn sync_zones(device: &Device, zones: &[ZoneNo]) -> Result {
     Ok(())
 }
 
-/// Syncs the files of some zones, several at a time, or one after the other if memory is short. All
-/// are tried; the first error is returned.
+/// Syncs the files of some zones. All are tried; the first error is returned.
 fn sync_files(device: &Device, zones: &[ZoneNo]) -> Result {
+    zones
+        .chunks(OPEN)
+        .map(|zones| sync_some(device, zones))
+        .fold(Ok(()), Result::and)
+}
+
+/// Syncs the files of some zones, several at a time, or one after the other if memory is short.
+fn sync_some(device: &Device, zones: &[ZoneNo]) -> Result {
     if zones.len() > 1 {
         if let Ok(job) = Job::new(device, zones) {
             return job.run(device);
@@ -209,6 +219,6 @@ fn sync_files(device: &Device, zones: &[ZoneNo]) -> Result {
     zones
         .iter()
         .filter_map(|no| device.zone(*no))
-        .map(|zone| zone.file(device).map_err(Refusal::error)?.sync())
+        .map(|zone| zone.file_to_sync(device).map_err(Refusal::error)?.sync())
         .fold(Ok(()), Result::and)
 }

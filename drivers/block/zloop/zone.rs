@@ -71,6 +71,8 @@ struct State {
     used: bool,
     /// Something was written since the last flush took the zone up.
     dirty: bool,
+    /// A flush has taken the zone up and has not ended.
+    in_flush: bool,
     /// Something was written since the file's times were set.
     written: bool,
     kind: Kind,
@@ -183,6 +185,7 @@ impl Zone {
             file: file.map_or(ZoneFile::Closed, ZoneFile::Open),
             used: false,
             dirty: false,
+            in_flush: false,
             written: false,
             kind,
         };
@@ -410,8 +413,20 @@ impl Zone {
         let mut state = self.state.lock();
 
         state.dirty = false;
+        state.in_flush = true;
         if let Ok(seq) = state.sequential() {
             seq.cache.flushing = Some(seq.wp.offset());
+        }
+    }
+
+    /// Notes that a flush has ended which took the zone up. If it failed the next one has to take it
+    /// up again.
+    pub(crate) fn flush_ended(&self, device: &Device, outcome: Result) {
+        let mut state = self.state.lock();
+
+        state.in_flush = false;
+        if outcome.is_err() {
+            state.mark_dirty(device, self.no);
         }
     }
 

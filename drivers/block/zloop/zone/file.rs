@@ -14,7 +14,10 @@ use super::{
 use crate::{
     abstractions::{
         compat,
-        fs::BackingFile, //
+        fs::{
+            BackingFile,
+            Thawed, //
+        }, //
     },
     commands,
     device::Device,
@@ -37,31 +40,34 @@ impl State {
         }
     }
 
-    /// Takes the file out if it is open, has not been used since this was last called, and nothing
-    /// is lost by closing it: what was not flushed yet may meet an error that only an open file is
-    /// sure to hear of, and the times of one in a frozen file system cannot be set. Says as well
-    /// whether it was written to since its times were set.
-    fn take_unused_file(&mut self) -> Option<(BackingFile, bool)> {
+    /// Whether the file is open, has not been used since this was last called, and nothing is lost
+    /// by closing it: what was not flushed yet may meet an error that only an open file is sure to
+    /// hear of.
+    fn is_unused(&mut self) -> bool {
         let used = core::mem::take(&mut self.used);
+        // Who has it for a read would close it, no matter when.
+        let idle = matches!(&self.file, ZoneFile::Open(file) if !file.is_shared());
+        let good = self
+            .sequential()
+            .is_ok_and(|seq| seq.health == Health::Good);
+
+        idle && good && !(used || self.dirty || self.in_flush)
+    }
+
+    /// Takes the file out if it [is unused](Self::is_unused), unless the file system is frozen, in
+    /// which its times cannot be set. Says as well whether it was written to since they were.
+    fn take_unused_file(&mut self) -> Option<(Thawed, bool)> {
+        if !self.is_unused() {
+            return None;
+        }
         let ZoneFile::Open(file) = &self.file else {
             return None;
         };
+        let file = file.thawed()?;
 
-        if used || self.dirty || file.is_frozen() {
-            return None;
-        }
-        let seq = self.sequential().ok()?;
-
-        if seq.health != Health::Good {
-            return None;
-        }
-        let written = core::mem::take(&mut self.written);
-
-        match core::mem::replace(&mut self.file, ZoneFile::Closed) {
-            ZoneFile::Open(file) => Some((file, written)),
-            // Was seen to be open above.
-            ZoneFile::Closed | ZoneFile::Gone => None,
-        }
+        // Not the last reference.
+        self.file = ZoneFile::Closed;
+        Some((file, core::mem::take(&mut self.written)))
     }
 }
 
@@ -100,13 +106,30 @@ impl Zone {
         Ok(file)
     }
 
+    /// The file for a flush. That of a conventional zone which nobody has used yet is opened for
+    /// the caller alone. Sleeps.
+    pub(crate) fn file_to_sync(&self, device: &Device) -> Result<BackingFile, Refusal> {
+        let (file, conventional) = {
+            let mut state = self.state.lock();
+
+            (state.open_file()?, state.sequential().is_err())
+        };
+
+        match file {
+            Some(file) => Ok(file),
+            None if conventional => device.files.open(device, self.no),
+            None => self.file(device),
+        }
+    }
+
     /// Closes the file if nothing has used it since this was last called and nothing needs it.
     /// Returns whether it did. Sleeps.
     pub(crate) fn close_file_if_unused(&self) -> bool {
-        if !self.turn.try_take() {
+        // Others do not even find the turn taken for a moment.
+        if !self.state.lock().is_unused() || !self.turn.try_take() {
             return false;
         }
-        // Nobody writes to the zone now. Who reads has a reference of his own.
+        // Nobody writes to the zone now.
         let unused = self.state.lock().take_unused_file();
         let closes = unused.is_some();
 
@@ -157,6 +180,14 @@ impl Zone {
             .is_ok_and(|seq| seq.ahead.is_ahead_of(seq.wp.offset()))
     }
 
+    /// Whether the write pointer is known.
+    fn is_good(&self) -> bool {
+        self.state
+            .lock()
+            .sequential()
+            .is_ok_and(|seq| seq.health == Health::Good)
+    }
+
     /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
     ///
     /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.
@@ -174,8 +205,10 @@ impl Zone {
             seq.wp.offset()
         };
 
-        self.file(device)
-            .is_ok_and(|file| file.truncate(wp << SECTOR_SHIFT).is_ok())
+        self.file(device).is_ok_and(|file| {
+            // Another task may have opened it, and found it changed.
+            self.is_good() && file.truncate(wp << SECTOR_SHIFT).is_ok()
+        })
     }
 
     /// Has the times of the file show that it was written to. After the last I/O; sleeps.

@@ -230,6 +230,73 @@ t_frozen() {
 	((i < 100)) || fail "the reads did not end before the file system was thawed"
 }
 
+# What a flush has taken up stays open until it has ended, while it waits for others to be opened.
+t_in_flush() {
+	need_counters
+	delayed_disk xfs
+	add "capacity_mb=16,zone_size_mb=1,conv_zones=3,max_open_files=1"
+	steps "$DEV" <<< "write z4 64k = ok"
+	# Stays in memory, so that it can be opened at once.
+	exec 5< "$BDIR/0/seq-000006"
+	disk_slow $((2000 * ZLOOP_SLOWNESS))
+	background "$ZBDTOOL" script "$DEV" <<< "fsync = ok"
+	sleep "$ZLOOP_SLOWNESS"
+	background_goes_on "the flush did not wait for files of conventional zones"
+	# Opens its file at once, and then waits for the same inodes.
+	steps "$DEV" <<< "finish z6 = ok"
+	exec 5<&-
+	disk_fast
+	background_end
+	counter closed
+	expect "files closed" 0 "$REPLY"
+}
+
+# So does what is being read.
+t_in_read() {
+	need_counters
+	delayed_disk xfs
+	add "capacity_mb=16,zone_size_mb=1,conv_zones=0,max_open_files=1"
+	steps "$DEV" <<-END
+	write z4 64k = ok
+	fsync = ok
+	END
+	remove
+	add "capacity_mb=16,zone_size_mb=1,conv_zones=0,max_open_files=1"
+	steps "$DEV" <<< "read z4+60k 4k = ok"
+	exec 5< "$BDIR/0/seq-000006"
+	disk_slow $((2000 * ZLOOP_SLOWNESS))
+	background "$ZBDTOOL" script "$DEV" <<< "read z4 4k = ok"
+	in_flight 1
+	steps "$DEV" <<< "finish z6 = ok"
+	exec 5<&-
+	counter closed
+	expect "files closed" 0 "$REPLY"
+	disk_fast
+	background_end
+}
+
+# The first flush of a device makes the size of each conventional zone durable.
+t_conventional_flush() {
+	need_counters
+	backing xfs
+	add "capacity_mb=300,zone_size_mb=1,conv_zones=290,max_open_files=4"
+	steps "$DEV" <<-END
+	write z7 64k = ok
+	write z295 64k = ok
+	fsync = ok
+	END
+	opened 2
+	remove
+	add "capacity_mb=300,zone_size_mb=1,conv_zones=290,max_open_files=4"
+	steps "$DEV" <<-END
+	read z7 64k = ok
+	read z295 64k = ok
+	END
+}
+
+tap_run t_in_flush "a zone in a flush keeps its file"
+tap_run t_in_read "a zone that is read keeps its file"
+tap_run t_conventional_flush "a flush does not leave files of conventional zones open"
 tap_run t_frozen "reads in a frozen file system"
 tap_run t_unmount "the file system can be unmounted afterwards"
 tap_end

@@ -131,27 +131,42 @@ impl BackingFile {
     pub(crate) fn update_times(&self) -> Result {
         let _access = WriteAccess::new(&self.0)?;
 
+        self.set_times()
+    }
+
+    /// The same without waiting: the file system may not be frozen.
+    fn set_times(&self) -> Result {
         // SAFETY: The file is valid. Nobody else changes the field: the file is in no descriptor
         // table and nothing is written through it.
         unsafe { (*self.0.as_ptr()).f_mode &= !ffi::FMODE_NOCMTIME };
-        // SAFETY: The file is valid and open for writing; write access to the mount is held.
+        // SAFETY: The file is valid and open for writing; the function sees to it that the mount is
+        // writable.
         to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })
     }
 
-    /// Whether the file system is frozen, or being frozen, so that a change of the file waits.
+    /// The file with its file system kept from being frozen, unless it is or is about to be.
     ///
-    /// Any context. It may be thawed or frozen right after.
-    pub(crate) fn is_frozen(&self) -> bool {
+    /// Any context.
+    pub(crate) fn thawed(&self) -> Option<Thawed> {
         // SAFETY: The file holds a reference to its inode, whose file system never changes.
         let sb = unsafe { (*inode(&self.0)).i_sb };
 
         // SAFETY: An inode in use keeps its super block.
         if !unsafe { ffi::sb_start_write_trylock(sb) } {
-            return true;
+            return None;
         }
-        // SAFETY: As above; this gives back what the call above took.
-        unsafe { ffi::sb_end_write(sb) };
-        false
+        // INVARIANT: Taken just now.
+        Some(Thawed(self.clone()))
+    }
+
+    /// Whether there are other references to the open file.
+    ///
+    /// Any context. Others may come and go right after, unless the caller keeps them from it.
+    pub(crate) fn is_shared(&self) -> bool {
+        // SAFETY: The file is valid, and has at least the reference of `self.0`.
+        let count = unsafe { ffi::file_ref_read(&raw mut (*self.0.as_ptr()).f_ref) };
+
+        count > 1
     }
 
     /// Whether the disk that the data is on can be asked not to wait. Others, which many of
@@ -321,5 +336,30 @@ impl BackingFile {
         to_count(unsafe {
             bindings::kernel_write(self.0.as_ptr(), buf.as_ptr().cast(), buf.len(), &mut pos)
         })
+    }
+}
+
+/// A [`BackingFile`] whose file system does not get frozen as long as this exists: who wants that
+/// waits. Belongs to the task that made it.
+///
+/// # Invariants
+///
+/// Holds the file system at `SB_FREEZE_WRITE`.
+pub(crate) struct Thawed(BackingFile);
+
+impl Thawed {
+    /// As [`BackingFile::update_times()`], without waiting.
+    pub(crate) fn update_times(&self) -> Result {
+        self.0.set_times()
+    }
+}
+
+impl Drop for Thawed {
+    fn drop(&mut self) {
+        // SAFETY: The file holds a reference to its inode, whose file system never changes.
+        let sb = unsafe { (*inode(&self.0 .0)).i_sb };
+
+        // SAFETY: By the type invariant this was taken, and is given back once.
+        unsafe { ffi::sb_end_write(sb) };
     }
 }

@@ -56,7 +56,10 @@ pub(crate) use self::{
     direct_io::DioFacts,
     directory::Directory,
     entries::EntryKind,
-    file::BackingFile,
+    file::{
+        BackingFile,
+        Thawed, //
+    },
     open::{
         OpenError,
         OpenOptions, //
