@@ -5,10 +5,13 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    abstractions::block::zone_report::{
-        ZoneDescriptor,
-        ZoneReport,
-        ZoneType, //
+    abstractions::{
+        block::zone_report::{
+            ZoneDescriptor,
+            ZoneReport,
+            ZoneType, //
+        },
+        task::NoIo, //
     },
     commands,
     device::Device,
@@ -16,9 +19,21 @@ use crate::{
         condition::Condition,
         Sector, //
     },
-    zone::Snapshot,
+    zone::{
+        Snapshot,
+        Zone, //
+    },
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    },
+};
+
+/// How many milliseconds a report waits for who has the turn of a zone in doubt.
+const PATIENCE: u32 = 50;
 
 /// Reports up to `nr` zones from the one that `sector` is in; returns how many.
 ///
@@ -43,13 +58,8 @@ pub(crate) fn report_zones(
         let mut snapshot = zone.snapshot(device);
 
         // Now, since what the block layer keeps of a read-only zone stays.
-        if matches!(snapshot, Snapshot::InDoubt) && zone.turn.try_take() {
-            let recovered = zone.recover(device);
-
-            commands::leave(zone);
-            if recovered.is_ok() {
-                snapshot = zone.snapshot(device);
-            }
+        if matches!(snapshot, Snapshot::InDoubt) {
+            snapshot = recover(device, zone);
         }
 
         let descriptor = match snapshot {
@@ -85,4 +95,27 @@ pub(crate) fn report_zones(
         report.add(&descriptor)?;
     }
     Ok(nr)
+}
+
+/// Tries to get a zone out of doubt. Sleeps.
+///
+/// Who has the turn is doing the same, or gives it back in a moment.
+fn recover(device: &Device, zone: &Zone) -> Snapshot {
+    // Memory must not come from a file system that waits for the turn.
+    let _scope = NoIo::enter();
+
+    for _ in 0..PATIENCE {
+        if zone.turn.try_take() {
+            // What comes of it is in the snapshot.
+            let _ = zone.recover(device);
+
+            commands::leave(zone);
+            break;
+        }
+        fsleep(Delta::from_millis(1));
+        if !matches!(zone.snapshot(device), Snapshot::InDoubt) {
+            break;
+        }
+    }
+    zone.snapshot(device)
 }
