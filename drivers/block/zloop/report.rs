@@ -11,7 +11,10 @@ use crate::{
             ZoneReport,
             ZoneType, //
         },
-        task::NoIo, //
+        task::{
+            self,
+            NoIo, //
+        }, //
     },
     commands,
     device::Device,
@@ -32,13 +35,13 @@ use kernel::{
     },
 };
 
-/// How many milliseconds a report waits for who has the turn of a zone in doubt.
+/// How many milliseconds a report waits, all in all, for those who have turns of zones in doubt.
 const PATIENCE: u32 = 50;
 
 /// Reports up to `nr` zones from the one that `sector` is in; returns how many.
 ///
-/// Each zone is reported as it was at one moment, without waiting for I/O. A zone in doubt, whose
-/// file does not end it either, is reported as read-only, which has no write pointer: writes to it
+/// Each zone is reported as it was at one moment, without waiting for I/O unless it is in doubt. A
+/// zone in doubt, whose file does not end it either, is reported as read-only, which has no write pointer: writes to it
 /// fail until a command puts it right.
 pub(crate) fn report_zones(
     device: &Device,
@@ -51,6 +54,7 @@ pub(crate) fn report_zones(
         return Ok(0);
     };
     let nr = nr.min(geometry.nr_zones() - first);
+    let mut patience = PATIENCE;
 
     for no in first..first + nr {
         let zone = device.zone(no).ok_or(EIO)?;
@@ -59,7 +63,7 @@ pub(crate) fn report_zones(
 
         // Now, since what the block layer keeps of a read-only zone stays.
         if matches!(snapshot, Snapshot::InDoubt) {
-            snapshot = recover(device, zone);
+            snapshot = recover(device, zone, &mut patience);
         }
 
         let descriptor = match snapshot {
@@ -100,11 +104,11 @@ pub(crate) fn report_zones(
 /// Tries to get a zone out of doubt. Sleeps.
 ///
 /// Who has the turn is doing the same, or gives it back in a moment.
-fn recover(device: &Device, zone: &Zone) -> Snapshot {
+fn recover(device: &Device, zone: &Zone, patience: &mut u32) -> Snapshot {
     // Memory must not come from a file system that waits for the turn.
     let _scope = NoIo::enter();
 
-    for _ in 0..PATIENCE {
+    loop {
         if zone.turn.try_take() {
             // What comes of it is in the snapshot.
             let _ = zone.recover(device);
@@ -112,6 +116,10 @@ fn recover(device: &Device, zone: &Zone) -> Snapshot {
             commands::leave(zone);
             break;
         }
+        if *patience == 0 || task::fatal_signal_pending() {
+            break;
+        }
+        *patience -= 1;
         fsleep(Delta::from_millis(1));
         if !matches!(zone.snapshot(device), Snapshot::InDoubt) {
             break;

@@ -10,7 +10,8 @@
 //! keeps the turn until the write pointer was taken from the file again, so that nothing else is
 //! admitted to a zone in doubt, and nobody is told of the failure before the state is right.
 //!
-//! Reports and reads look at the state under [`Zone::state`] and never wait for the turn.
+//! Reports and reads look at the state under [`Zone::state`]. Reads never wait for the turn, reports
+//! a little, for a zone in doubt.
 //!
 //! Lock order: `Zone::state`, then `Device::open_zones` or `Device::dirty`. None of them is held
 //! across anything that sleeps, and never those of two zones.

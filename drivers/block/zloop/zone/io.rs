@@ -94,22 +94,24 @@ impl Zone {
         if may_wait {
             // Before the zone is looked at: a task that reads may be faster to open the file, and
             // find it changed. Nobody closes it while this one has the turn.
-            self.file(device).inspect_err(|_| {
-                // The next one finds the zone as it is now.
-                let _ = self.recover(device);
+            self.file(device).inspect_err(|refusal| {
+                if matches!(refusal, Refusal::Changed { .. }) {
+                    // The next one finds the zone as it is now.
+                    let _ = self.recover(device);
+                }
             })?;
             self.recover(device)?;
         }
 
         let mut state = self.state.lock();
-        let Some(file) = state.open_file()? else {
-            return Ok(Admission::NeedsToWait);
-        };
+        let file = state.open_file()?;
         let seq = state.sequential()?;
-
-        if seq.health != Health::Good {
-            return Ok(Admission::NeedsToWait);
-        }
+        let file = match file {
+            Some(file) if seq.health == Health::Good => file,
+            // Both were seen to just now, and only who has the turn changes that.
+            _ if may_wait => return Err(Refusal::File(EIO)),
+            _ => return Ok(Admission::NeedsToWait),
+        };
         let capacity = seq.wp.capacity();
         let plan = match at {
             Some(at) => seq.wp.plan_write(at, len),

@@ -12,7 +12,8 @@ use kernel::{
     error::to_result,
     fs::File,
     prelude::*,
-    sync::aref::ARef, //
+    sync::aref::ARef,
+    types::NotThreadSafe, //
 };
 
 use super::{
@@ -156,7 +157,10 @@ impl BackingFile {
             return None;
         }
         // INVARIANT: Taken just now.
-        Some(Thawed(self.clone()))
+        Some(Thawed {
+            file: self.clone(),
+            _not_send: NotThreadSafe,
+        })
     }
 
     /// Whether there are other references to the open file.
@@ -345,19 +349,23 @@ impl BackingFile {
 /// # Invariants
 ///
 /// Holds the file system at `SB_FREEZE_WRITE`.
-pub(crate) struct Thawed(BackingFile);
+#[must_use]
+pub(crate) struct Thawed {
+    file: BackingFile,
+    _not_send: NotThreadSafe,
+}
 
 impl Thawed {
     /// As [`BackingFile::update_times()`], without waiting.
     pub(crate) fn update_times(&self) -> Result {
-        self.0.set_times()
+        self.file.set_times()
     }
 }
 
 impl Drop for Thawed {
     fn drop(&mut self) {
         // SAFETY: The file holds a reference to its inode, whose file system never changes.
-        let sb = unsafe { (*inode(&self.0 .0)).i_sb };
+        let sb = unsafe { (*inode(&self.file.0)).i_sb };
 
         // SAFETY: By the type invariant this was taken, and is given back once.
         unsafe { ffi::sb_end_write(sb) };
