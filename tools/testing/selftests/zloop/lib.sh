@@ -97,7 +97,7 @@ tap_run() {
 
 # Prints the plan and leaves with the script's status.
 tap_end() {
-	[ -z "$ZL_UDEVD" ] || udevadm control --exit
+	end_udev
 	printf '1..%d\n' "$tap_count"
 	[ "$tap_failed" -eq 0 ]
 	exit
@@ -520,6 +520,14 @@ with_udev() {
 	fi
 }
 
+end_udev() {
+	[ -n "$ZL_UDEVD" ] || return 0
+	udevadm control --exit
+	# As long as it is there dmsetup takes udevd to be, and waits for it.
+	rm -f /run/udev/control
+	ZL_UDEVD=
+}
+
 # Skips a case that unloads the module where there is none.
 need_module() { [ -e /sys/module/zloop/refcnt ] || skip "the driver is built into this kernel"; }
 
@@ -552,7 +560,7 @@ files() { (cd "$BDIR/${1:-0}" && stat -c '%n %s' -- cnv-* seq-* 2> /dev/null); }
 
 # The time limit of run_tests.sh: the case's processes got the signal, too.
 ZL_T=
-trap '[ -z "$ZL_T" ] || zl_teardown; exit 143' TERM
+trap '[ -z "$ZL_T" ] || zl_teardown; end_udev; exit 143' TERM
 
 [ "$(id -u)" -eq 0 ] || tap_bail "not root"
 # As builtins, where bash has them (Debian: bash-builtins): with checkers in the kernel a process takes half a second.

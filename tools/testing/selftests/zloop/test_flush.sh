@@ -255,6 +255,7 @@ t_write_in_flight_btrfs() {
 		background_goes_on "the write is no longer in flight"
 	fi
 	background_end
+	dm_swap "$name" "$DM_TABLE"
 	remove
 	must umount "$BDIR"
 	must dmsetup remove --retry "$name"
