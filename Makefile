@@ -20,6 +20,9 @@ endif
 # The tests run on the module of this tree unless MODULE= names another.
 module_to_test = $(if $(MODULE),,module)
 
+# Each of the programs below uses both processors, and some of them the same files.
+.NOTPARALLEL:
+
 export KERNEL MODULE V RUSTC ZLOOP_CACHE MIRROR INSTALL_MOD_PATH
 export BLKTESTS XFSTESTS
 export CUTS KILLS SEED CRASH RUNS KERNELS KERNEL_TESTS
@@ -62,7 +65,7 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 
 .PHONY: check-full
 check-full: export ZLOOP_MANY_ZONES ?= 200000
-check-full: export KERNELS ?= 7.2 forky arm64 # the newest is what all else runs on
+check-full: export KERNELS := $(or $(KERNELS),7.2 forky arm64) # the newest is what all else runs on
 check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
 	@$(tools)/check --two in-tree quick kernels faults functional zbd-full fs-full diff functional-options \
 		mutations crash qemu samples fuzz
