@@ -40,9 +40,9 @@ const PATIENCE: u32 = 50;
 
 /// Reports up to `nr` zones from the one that `sector` is in; returns how many.
 ///
-/// Each zone is reported as it was at one moment, without waiting for I/O unless it is in doubt. A
-/// zone in doubt, whose file does not end it either, is reported as read-only, which has no write pointer: writes to it
-/// fail until a command puts it right.
+/// Each zone is reported as it was at one moment, without waiting for I/O unless it is in doubt. If
+/// its file does not end that either, it is reported as read-only, which has no write pointer:
+/// writes to it fail until a command puts it right.
 pub(crate) fn report_zones(
     device: &Device,
     sector: Sector,

@@ -10,8 +10,8 @@
 //! keeps the turn until the write pointer was taken from the file again, so that nothing else is
 //! admitted to a zone in doubt, and nobody is told of the failure before the state is right.
 //!
-//! Reports and reads look at the state under [`Zone::state`]. Reads never wait for the turn, reports
-//! a little, for a zone in doubt.
+//! Reports and reads look at the state under [`Zone::state`]. Reads never wait for the turn;
+//! reports do for a moment if the zone is in doubt.
 //!
 //! Lock order: `Zone::state`, then `Device::open_zones` or `Device::dirty`. None of them is held
 //! across anything that sleeps, and never those of two zones.
@@ -420,8 +420,8 @@ impl Zone {
         }
     }
 
-    /// Notes that a flush has ended which took the zone up. If it failed the next one has to take it
-    /// up again.
+    /// Notes that a flush has ended which took the zone up. If it failed, the next one has to take
+    /// it up again.
     pub(crate) fn flush_ended(&self, device: &Device, outcome: Result) {
         let mut state = self.state.lock();
 

@@ -30,6 +30,12 @@ use kernel::{
 };
 
 impl State {
+    /// Whether there is a write pointer, and it is known.
+    fn is_good(&mut self) -> bool {
+        self.sequential()
+            .is_ok_and(|seq| seq.health == Health::Good)
+    }
+
     /// The file, if it is open.
     pub(super) fn open_file(&mut self) -> Result<Option<BackingFile>, Refusal> {
         self.used = true;
@@ -47,11 +53,8 @@ impl State {
         let used = core::mem::take(&mut self.used);
         // Who has it for a read would close it, no matter when.
         let idle = matches!(&self.file, ZoneFile::Open(file) if !file.is_shared());
-        let good = self
-            .sequential()
-            .is_ok_and(|seq| seq.health == Health::Good);
 
-        idle && good && !(used || self.dirty || self.in_flush)
+        idle && self.is_good() && !(used || self.dirty || self.in_flush)
     }
 
     /// Takes the file out if it [is unused](Self::is_unused), unless the file system is frozen, in
@@ -180,14 +183,6 @@ impl Zone {
             .is_ok_and(|seq| seq.ahead.is_ahead_of(seq.wp.offset()))
     }
 
-    /// Whether the write pointer is known.
-    fn is_good(&self) -> bool {
-        self.state
-            .lock()
-            .sequential()
-            .is_ok_and(|seq| seq.health == Health::Good)
-    }
-
     /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
     ///
     /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.
@@ -207,7 +202,7 @@ impl Zone {
 
         self.file(device).is_ok_and(|file| {
             // Another task may have opened it, and found it changed.
-            self.is_good() && file.truncate(wp << SECTOR_SHIFT).is_ok()
+            self.state.lock().is_good() && file.truncate(wp << SECTOR_SHIFT).is_ok()
         })
     }
 

@@ -511,8 +511,8 @@ load_module() {
 	return 1
 }
 
-# For scripts about what others do with a device: udevd opens each one that comes, until tap_end. Without it the other
-# scripts take half the time; with checkers it takes as long as all tests.
+# For scripts about what others do with a device: udevd opens each one that comes, until tap_end. Not with checkers, where
+# that takes as long as all tests.
 with_udev() {
 	local udevd=/usr/lib/systemd/systemd-udevd
 	if [ "$ZLOOP_SLOWNESS" -eq 1 ] && [ -x "$udevd" ] && ! pidof -q systemd-udevd; then

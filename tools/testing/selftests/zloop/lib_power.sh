@@ -114,8 +114,8 @@ power_cuts() {
 }
 
 # The same with buffered_io: ext4 and btrfs store the size of a file, and so the write pointer, before the data of the
-# page cache, XFS sometimes a later part of it before an earlier one. After a cut there can be zeros in what was not
-# flushed.
+# page cache, XFS that of a later part whose write-back is complete before an earlier one (xfs_setfilesize()). After a
+# cut there can be zeros in what was not flushed.
 power_cuts_zeros() { POWER_JUDGE=--zeros power_cuts "$@"; }
 
 # The same with appends and FUA.

@@ -145,7 +145,8 @@ t_nested() {
 	backing_tmpfs
 	add capacity_mb=256,zone_size_mb=64,conv_zones=1 1
 	# Only the first zone can be written at random: a linear mapping of it.
-	must dmsetup --noudevsync create zloop-test-conv --table "0 131072 linear /dev/zloop1 0" || skip "no mapping of the first zone"
+	must dmsetup --noudevsync create zloop-test-conv --table "0 131072 linear /dev/zloop1 0" ||
+		skip "no mapping of the first zone"
 	undo dm zloop-test-conv
 	dmsetup mknodes zloop-test-conv 2> /dev/null
 	make_fs ext4 /dev/mapper/zloop-test-conv
