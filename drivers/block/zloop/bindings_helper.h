@@ -11,6 +11,7 @@
  * @fn bdev_nowait
  * @fn bdev_physical_block_size
  * @fn blk_mq_complete_request_direct
+ * @fn blk_mq_request_completed
  * @fn blk_should_fake_timeout
  * @fn debugfs_create_dir
  * @fn debugfs_create_u64
@@ -124,6 +125,7 @@ ZLOOP_CONST(unsigned int, PF_MEMALLOC);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOFS);
 ZLOOP_CONST(unsigned int, PF_MEMALLOC_NOIO);
 ZLOOP_CONST(blk_opf_t, REQ_FUA);
+ZLOOP_CONST(req_flags_t, RQF_FLUSH_SEQ);
 ZLOOP_CONST(unsigned int, RLIMIT_FSIZE);
 ZLOOP_CONST(unsigned long, BTRFS_SUPER_MAGIC);
 ZLOOP_CONST(unsigned long, EXT4_SUPER_MAGIC);

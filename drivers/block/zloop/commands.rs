@@ -39,7 +39,13 @@ use crate::{
     },
     zone::Zone, //
 };
-use kernel::prelude::*;
+use kernel::{
+    prelude::*,
+    time::{
+        delay::fsleep,
+        Delta, //
+    }, //
+};
 
 /// The driver, as the block layer knows it.
 pub(crate) struct Driver;
@@ -287,11 +293,29 @@ fn act(rq: Request, alone: bool) {
         Op::ZoneOpen => zone.open(device),
         Op::ZoneClose => zone.close(device),
         Op::ZoneFinish => zone.finish(device),
-        Op::ZoneReset => zone.reset(device),
+        Op::ZoneReset => zone
+            .reset(device)
+            .inspect(|()| let_writes_end(&rq, zone.no)),
         _ => Ok(()),
     };
 
     finish(rq, outcome);
+}
+
+/// Has the block layer done with the writes to a zone before it hears of the zone's reset. Needs
+/// the turn; may sleep.
+///
+/// Who submitted a write hears of its end before the block layer takes it off the zone's write plug
+/// (`blk_mq_end_request()`). If by then the zone was reset and the next write is there, the plug is
+/// given up with that one on it, and the write that follows gets an I/O error.
+fn let_writes_end(rq: &Request, no: ZoneNo) {
+    let geometry = &rq.device().geometry;
+    let start = geometry.zone_start(no);
+
+    while rq.is_write_ending(start..start + geometry.zone_size()) {
+        // For the task that is ending it, which may need this processor.
+        fsleep(Delta::from_micros(50));
+    }
 }
 
 /// Gives the turn up and ends the request.
@@ -381,7 +405,7 @@ fn reset_all(mut rq: Request, mut no: ZoneNo, mut in_turn: bool) {
         let Some(zone) = device.zone(no) else {
             return rq.end(Status::IO_ERROR);
         };
-        let outcome = zone.reset(device);
+        let outcome = zone.reset(device).inspect(|()| let_writes_end(&rq, no));
 
         leave(zone);
         if let Err(refusal) = outcome {

@@ -13,6 +13,7 @@ mod fuzz_device;
 mod fuzz_files;
 mod hammer;
 mod kernel_log;
+mod overtake;
 mod power;
 mod script;
 mod uevent;
@@ -55,6 +56,8 @@ enum Command {
     },
     /// Parallel writers with verification, zone management and reports
     Hammer(hammer::HammerArgs),
+    /// Write, reset and write again before the task that ends the first write has got any further
+    Overtake(overtake::OvertakeArgs),
     /// Zone appends, one after the other
     Append(append::AppendArgs),
     /// Zone appends of many threads to the same zones
@@ -187,6 +190,7 @@ fn run(cli: Cli) -> io::Result<bool> {
         } => zones::print_report(&dev, first, count, cached).map(|()| true),
         Command::Script { dev, verbose } => script::run(&dev, verbose),
         Command::Hammer(args) => hammer::run(&args),
+        Command::Overtake(args) => overtake::run(&args),
         Command::Append(args) => append::append(&args),
         Command::AppendHammer(args) => append::hammer(&args),
         Command::AppendVerify { dev, acks } => append::verify(&dev, &acks),

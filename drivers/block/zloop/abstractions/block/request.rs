@@ -18,9 +18,14 @@ use crate::abstractions::{
     workqueue::OwnedQueue, //
 };
 use core::{
+    ffi::c_void,
     marker::PhantomData,
     mem::ManuallyDrop,
-    ptr::NonNull, //
+    ops::Range,
+    ptr::{
+        self,
+        NonNull, //
+    }, //
 };
 use kernel::bindings;
 
@@ -167,6 +172,30 @@ impl<T: Operations> Request<T> {
         unsafe { &mut *self.pdu().command.get() }
     }
 
+    /// Whether a write to one of `sectors` has ended for its submitter, or is about to, but not for
+    /// the block layer yet (`blk_mq_finish_request()`). Any context.
+    ///
+    /// Goes through all requests in flight.
+    pub(crate) fn is_write_ending(&self, sectors: Range<u64>) -> bool {
+        let mut search = Search {
+            sectors,
+            found: false,
+        };
+
+        // SAFETY: The request is valid, and so is its queue.
+        let tag_set = unsafe { (*(*self.as_raw()).q).tag_set };
+        // SAFETY: The request is one of the set, which lives as long. `visit` gets a pointer to
+        // what it expects, and nobody else uses that meanwhile.
+        unsafe {
+            bindings::blk_mq_tagset_busy_iter(
+                tag_set,
+                Some(Search::visit),
+                ptr::from_mut(&mut search).cast(),
+            )
+        };
+        search.found
+    }
+
     /// Sets the data beyond the first `from` bytes to zero. Any context.
     pub(crate) fn zero_from(&mut self, from: u32) {
         // SAFETY: The request is valid, and its pages are the driver's to write to: a read.
@@ -218,6 +247,42 @@ impl<T: Operations> Request<T> {
             // is gone.
             unsafe { bindings::blk_mq_complete_request(rq) };
         }
+    }
+}
+
+/// What [`Request::is_write_ending`] looks for.
+struct Search {
+    sectors: Range<u64>,
+    found: bool,
+}
+
+impl Search {
+    /// Looks at one request; returns whether the search goes on.
+    ///
+    /// # Safety
+    ///
+    /// Called by blk-mq only, with a reference to `rq` held, which keeps others from using it anew.
+    /// `this` points at a `Search` that nobody else uses.
+    unsafe extern "C" fn visit(rq: *mut bindings::request, this: *mut c_void) -> bool {
+        // SAFETY: By this function's contract.
+        let this = unsafe { &mut *this.cast::<Self>() };
+        // SAFETY: The request is valid by this function's contract.
+        let completed = unsafe { ffi::blk_mq_request_completed(rq) } != 0;
+
+        // What the driver has not completed is its own; the fields of others are not looked at.
+        if completed {
+            // SAFETY: The request is valid. Its end does not change the operation, nor, since that
+            // is for all of the data, where it begins.
+            let (flags, sector) = unsafe { ((*rq).cmd_flags, (*rq).__sector) };
+            // SAFETY: As above. The flag goes before the bios end, and other flags do not matter.
+            let waits_for_flush = unsafe { (*rq).rq_flags } & ffi::RQF_FLUSH_SEQ != 0;
+
+            this.found = flags & ((1 << bindings::REQ_OP_BITS) - 1)
+                == bindings::req_op_REQ_OP_WRITE
+                && this.sectors.contains(&sector)
+                && !waits_for_flush;
+        }
+        !this.found
     }
 }
 
