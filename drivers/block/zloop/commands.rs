@@ -70,6 +70,8 @@ pub(crate) enum Stage {
     Moving(Progress),
     /// Some or all of its data was moved, or none; the rest needs a context that may sleep.
     Moved(Progress, Result<u32>),
+    /// Its data was moved or not, but a write before it is not over for the block layer.
+    Settling(Progress, Result),
     /// A reset of all zones has come to this one and has its turn, or waits for it.
     ResetAll { zone: ZoneNo },
 }
@@ -134,6 +136,12 @@ impl Operations for Driver {
             Stage::InTurn { alone } => act(rq, alone),
             Stage::ResetAll { zone } => reset_all(rq, zone, true),
             Stage::Moved(progress, result) => transfer::moved(rq, progress, result),
+            Stage::Settling(progress, result) => {
+                if let Some(zone) = zone_of(&rq) {
+                    let_writes_end(&rq, zone.no);
+                }
+                transfer::settle(rq, progress, result);
+            }
             Stage::Moving(_) => rq.end(Status::IO_ERROR),
         }
     }
@@ -302,17 +310,18 @@ fn act(rq: Request, alone: bool) {
     finish(rq, outcome);
 }
 
-/// Has the block layer done with the writes to a zone before it hears of the zone's reset. Needs
-/// the turn; may sleep.
+/// Whether the block layer is not done with a write to a zone that has ended.
 ///
-/// Who submitted a write hears of its end before the block layer takes it off the zone's write plug
-/// (`blk_mq_end_request()`). If by then the zone was reset and the next write is there, the plug is
-/// given up with that one on it, and the write that follows gets an I/O error.
-fn let_writes_end(rq: &Request, no: ZoneNo) {
-    let geometry = &rq.device().geometry;
-    let start = geometry.zone_start(no);
+/// If the zone is reset by then, or appended to, the block layer gives up the zone's write plug, be
+/// there the next write on it, and the write that follows gets an I/O error.
+pub(crate) fn is_write_ending(rq: &Request, no: ZoneNo) -> bool {
+    rq.is_write_ending(rq.device().geometry.sectors_of(no))
+}
 
-    while rq.is_write_ending(start..start + geometry.zone_size()) {
+/// Waits until [no write is ending](is_write_ending). Needs the turn, so that there come no more of
+/// them; may sleep.
+fn let_writes_end(rq: &Request, no: ZoneNo) {
+    while is_write_ending(rq, no) {
         // For the task that is ending it, which may need this processor.
         fsleep(Delta::from_micros(50));
     }
@@ -332,6 +341,9 @@ pub(crate) fn end(rq: Request, outcome: Result<(), Refusal>) {
         Ok(()) => Status::OK,
         Err(refusal) => {
             if let Some(zone) = zone_of(&rq) {
+                if rq.op() == Op::Write {
+                    zone.note_failure();
+                }
                 log_failure(&rq, zone.no, refusal);
             }
             refusal.status()

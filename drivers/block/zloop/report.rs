@@ -27,6 +27,7 @@ use crate::{
         Zone, //
     },
 };
+use core::ops::Range;
 use kernel::{
     prelude::*,
     time::{
@@ -35,7 +36,8 @@ use kernel::{
     },
 };
 
-/// How many milliseconds a report waits, all in all, for those who have turns of zones in doubt.
+/// How many milliseconds a report waits, all in all, for those who have turns of zones in doubt, or
+/// are ending writes that have failed.
 const PATIENCE: u32 = 50;
 
 /// Reports up to `nr` zones from the one that `sector` is in; returns how many.
@@ -61,6 +63,15 @@ pub(crate) fn report_zones(
         let start = geometry.zone_start(no);
         let mut snapshot = zone.snapshot(device);
 
+        // The block layer takes the write pointer from the report then, if it is done with the
+        // write that has failed.
+        if matches!(
+            snapshot,
+            Snapshot::InDoubt | Snapshot::Sequential { failed: true, .. }
+        ) {
+            let_writes_end(report, geometry.sectors_of(no), &mut patience);
+            snapshot = zone.snapshot(device);
+        }
         // Now, since what the block layer keeps of a read-only zone stays.
         if matches!(snapshot, Snapshot::InDoubt) {
             snapshot = recover(device, zone, &mut patience);
@@ -78,6 +89,7 @@ pub(crate) fn report_zones(
             Snapshot::Sequential {
                 condition,
                 write_pointer,
+                ..
             } => ZoneDescriptor {
                 zone_type: ZoneType::SequentialWriteRequired,
                 condition: condition.into(),
@@ -99,6 +111,15 @@ pub(crate) fn report_zones(
         report.add(&descriptor)?;
     }
     Ok(nr)
+}
+
+/// Waits a little until the block layer is done with all writes to `sectors` that have ended.
+fn let_writes_end(report: &ZoneReport<'_>, sectors: Range<Sector>, patience: &mut u32) {
+    while report.is_write_ending(sectors.clone()) && *patience != 0 && !task::fatal_signal_pending()
+    {
+        *patience -= 1;
+        fsleep(Delta::from_millis(1));
+    }
 }
 
 /// Tries to get a zone out of doubt. Sleeps.

@@ -20,6 +20,7 @@ use crate::{
         fs::BackingFile, //
     },
     commands::{
+        self,
         end,
         finish,
         is_conventional,
@@ -61,6 +62,8 @@ pub(crate) struct Progress {
     may_wait: bool,
     /// Whether blocks were given back for it already.
     made_room: bool,
+    /// Whether it is an append that came after a write.
+    after_write: bool,
     /// [`Device::releases`](crate::device::Device::releases) before the last attempt.
     releases: u32,
 }
@@ -73,6 +76,7 @@ impl Progress {
             retries: 0,
             may_wait: true,
             made_room: false,
+            after_write: false,
             releases: 0,
         }
     }
@@ -180,8 +184,15 @@ pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: 
     };
 
     match admission {
-        Ok(Admission::Granted { file, start }) => {
-            transfer(rq, file, Direction::Write, Progress::new(start), nested);
+        Ok(Admission::Granted {
+            file,
+            start,
+            after_write,
+        }) => {
+            let mut progress = Progress::new(start);
+
+            progress.after_write = after_write;
+            transfer(rq, file, Direction::Write, progress, nested);
         }
         // The request keeps its turn.
         Ok(Admission::NeedsToWait) => rq.defer(),
@@ -340,7 +351,8 @@ fn make_room(rq: &Request, progress: &Progress) -> bool {
 }
 
 /// Brings the zone's state in line with what became of the request's data, and ends the request.
-fn settle(mut rq: Request, progress: Progress, result: Result) {
+/// May sleep after an error.
+pub(crate) fn settle(mut rq: Request, mut progress: Progress, result: Result) {
     let outcome = result.map_err(Refusal::File);
     let start = progress.start;
     let Some(zone) = zone_of(&rq) else {
@@ -353,6 +365,12 @@ fn settle(mut rq: Request, progress: Progress, result: Result) {
     if is_conventional(&rq) {
         zone.note_write(rq.device());
         return end(rq, outcome);
+    }
+
+    // Once for each append: no other write to the zone can have ended since.
+    if core::mem::take(&mut progress.after_write) && commands::is_write_ending(&rq, zone.no) {
+        rq.command_mut().stage = Stage::Settling(progress, result);
+        return rq.defer();
     }
 
     let span = rq.span();

@@ -97,6 +97,10 @@ struct Sequential {
     /// The zone may be open: it was, and nobody has seen since that it is not. Who finds this unset
     /// need not take the lock of the set of open zones.
     may_be_open: bool,
+    /// There was a write, no append, since the last append or reset.
+    written_to: bool,
+    /// A write has failed since the last reset.
+    failed: bool,
     ahead: Preallocation,
     health: Health,
     cache: CacheMark,
@@ -127,6 +131,8 @@ pub(crate) enum Snapshot {
         condition: Condition,
         /// As in a report: in sectors from the start of the device.
         write_pointer: Sector,
+        /// A write has failed since the last reset.
+        failed: bool,
     },
     InDoubt,
 }
@@ -177,6 +183,8 @@ impl Zone {
                 },
                 wp,
                 may_be_open: false,
+                written_to: false,
+                failed: false,
                 ahead: Preallocation::NONE,
                 health: Health::Good,
             }),
@@ -219,6 +227,7 @@ impl Zone {
                         device.geometry.zone_start(self.no),
                         device.geometry.zone_size(),
                     ),
+                    failed: seq.failed,
                 }
             }
         }
@@ -283,6 +292,8 @@ impl Zone {
             |_| 0,
             |seq| {
                 seq.wp.reset();
+                seq.written_to = false;
+                seq.failed = false;
                 seq.cache = CacheMark {
                     flushed: 0,
                     flushing: None,
@@ -395,7 +406,7 @@ impl Zone {
         }
     }
 
-    /// Whether a reset would change nothing and nothing is open.
+    /// Whether a reset would change nothing, nothing is open, and nobody waits to hear of a failure.
     pub(crate) fn is_pristine(&self, device: &Device) -> bool {
         let mut state = self.state.lock();
 
@@ -403,6 +414,7 @@ impl Zone {
             Err(_) => true,
             Ok(seq) => {
                 seq.health == Health::Good
+                    && !seq.failed
                     && seq.wp.is_empty()
                     && seq.openness(device, self.no) == Openness::Closed
             }

@@ -8,7 +8,10 @@
 
 #![forbid(unsafe_code)]
 
-use core::fmt;
+use core::{
+    fmt,
+    ops::Range, //
+};
 
 use super::{
     layout::ZoneFile,
@@ -185,6 +188,13 @@ impl Geometry {
     pub(crate) fn zone_start(&self, no: ZoneNo) -> Sector {
         // Nothing is lost: the number has 32 bits, the shift is at most 25.
         Sector::from(no).wrapping_shl(self.zone_shift())
+    }
+
+    /// The sectors of zone `no`, those beyond its capacity included.
+    pub(crate) fn sectors_of(&self, no: ZoneNo) -> Range<Sector> {
+        let start = self.zone_start(no);
+
+        start..start.wrapping_add(self.zone_size())
     }
 
     /// How far a sector is from the start of its zone.
@@ -410,6 +420,10 @@ mod tests {
         }
         for no in 0..8 {
             assert_eq!(geometry.zone_start(no), u64::from(no) * 8192);
+            assert_eq!(
+                geometry.sectors_of(no),
+                u64::from(no) * 8192..u64::from(no + 1) * 8192
+            );
         }
     }
 

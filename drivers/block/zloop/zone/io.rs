@@ -23,6 +23,8 @@ pub(crate) enum Admission {
         file: BackingFile,
         /// First sector of the write from the start of the zone.
         start: Sector,
+        /// It is the first append after a write.
+        after_write: bool,
     },
     /// Something has to be done before that sleeps.
     NeedsToWait,
@@ -128,11 +130,18 @@ impl Zone {
         }
         seq.may_be_open = true;
         device.open_implicitly(self.no)?;
+
+        let after_write = core::mem::replace(&mut seq.written_to, at.is_some()) && at.is_none();
+
         drop(state);
         if let Some(step) = step {
             self.allocate_ahead(device, &file, step);
         }
-        Ok(Admission::Granted { file, start })
+        Ok(Admission::Granted {
+            file,
+            start,
+            after_write,
+        })
     }
 
     /// Moves the write pointer over `len` sectors at `start` that were written, as admitted. Needs
@@ -155,6 +164,13 @@ impl Zone {
         state.written = true;
         state.mark_dirty(device, self.no);
         Ok(())
+    }
+
+    /// Notes that a write fails.
+    pub(crate) fn note_failure(&self) {
+        if let Ok(seq) = self.state.lock().sequential() {
+            seq.failed = true;
+        }
     }
 
     /// Notes that the file of a conventional zone was written to.

@@ -1,39 +1,60 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# Whoever hears of the end of a write may reset the zone and write to it again at once. In the C driver the block layer
-# may not be done with the first write then, gives up the zone's write plug with the second one on it, and the third one
-# gets EIO.
+# Whoever hears of the end of a write may use the zone again at once, by a reset, for example. In the C driver the block
+# layer may not be done with the write then, gives up the zone's write plug with the next write on it, and the one after
+# that gets EIO.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_nvmet.sh"
 
-# overtake NR_QUEUES [ARGUMENT]...: writes that are not done in the task that submits them.
+# overtake OPTIONS [ARGUMENT]...: writes that are not done in the task that submits them.
 overtake() {
-	local line
-	add "capacity_mb=16,zone_size_mb=4,conv_zones=1,buffered_io,nr_queues=$1"
-	line=$("$ZBDTOOL" overtake "$DEV" --zone 1 --rounds $((120 / ZLOOP_SLOWNESS)) "${@:2}" 2>&1) || fail "$line"
+	local line NVME=
+	add "capacity_mb=16,zone_size_mb=4,conv_zones=0,buffered_io,$1"
+	[[ $* != *append* ]] || nvmet_up "$DEV"
+	line=$("$ZBDTOOL" overtake "$DEV" --zone 1 --rounds $((120 / ZLOOP_SLOWNESS)) ${NVME:+--nvme "$NVME"} "${@:2}" 2>&1) ||
+		fail "$line"
 	diag "$line"
 	steps "$DEV" <<-END
-	conds all = NEEE
+	conds all = EEEE
 	END
 }
 
 t_reset() {
 	backing_tmpfs
-	overtake 1
+	overtake nr_queues=1
 }
 
 t_two_queues() {
 	backing ext4
-	overtake 2
+	overtake nr_queues=2
 }
 
 t_reset_all() {
 	backing_tmpfs
-	overtake 2 --all
+	overtake nr_queues=2 --then reset-all
+}
+
+t_append() {
+	backing_tmpfs
+	overtake nr_queues=2 --then append --bs "$NVMET_SAFE_LEN"
+}
+
+t_failed_report() {
+	backing_tmpfs
+	overtake nr_queues=2,max_open_zones=1 --open 2 --then report
+}
+
+t_failed_reset_all() {
+	backing_tmpfs
+	overtake nr_queues=2,max_open_zones=1 --open 2 --then reset-all
 }
 
 tap_run t_reset "reset of the zone"
 tap_run t_two_queues "two queues, ext4"
 tap_run t_reset_all "reset of all zones"
+tap_run t_append "append after a write"
+tap_run t_failed_report "report after a write that fails"
+tap_run t_failed_reset_all "reset of all zones after a write that fails"
 tap_end

@@ -56,7 +56,7 @@ enum Command {
     },
     /// Parallel writers with verification, zone management and reports
     Hammer(hammer::HammerArgs),
-    /// Write, reset and write again before the task that ends the first write has got any further
+    /// Write, reset and write again while the task that has ended the first write gets no further
     Overtake(overtake::OvertakeArgs),
     /// Zone appends, one after the other
     Append(append::AppendArgs),

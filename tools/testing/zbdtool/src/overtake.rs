@@ -5,14 +5,16 @@
 use crate::pattern::{self, Buffer};
 use crate::uapi::{self, ZoneOp, SECTOR};
 use crate::zones;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use nix::errno::Errno;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io;
 use std::mem;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
+use zbd::nvme::{Namespace, Outcome};
 
 /// Options of `zbdtool overtake`.
 #[derive(Args)]
@@ -22,15 +24,34 @@ pub struct OvertakeArgs {
     /// Zone used
     #[arg(long)]
     zone: u32,
-    /// Bytes of one write; two of them must be less than the zone
+    /// What follows the first write
+    #[arg(long, value_enum, default_value_t = Then::Reset)]
+    then: Then,
+    /// NVMe namespace on the device, for appends
+    #[arg(long)]
+    nvme: Option<String>,
+    /// Zone to open explicitly, which is to be the only open one: the first write fails
+    #[arg(long)]
+    open: Option<u32>,
+    /// Bytes of one write
     #[arg(long, default_value_t = 4096)]
     bs: usize,
-    /// Reset all zones of the device, not only that one
-    #[arg(long)]
-    all: bool,
     /// Number of rounds
     #[arg(long, default_value_t = 100)]
     rounds: u32,
+}
+
+/// What comes between the first write and the others.
+#[derive(Clone, Copy, ValueEnum)]
+enum Then {
+    /// A reset of the zone
+    Reset,
+    /// A reset of all zones
+    ResetAll,
+    /// A report of the zone
+    Report,
+    /// An append to the zone
+    Append,
 }
 
 /// How long the processor on which a write has ended is kept busy. What waits for it goes on afterwards.
@@ -73,39 +94,122 @@ fn spin(order: &AtomicU32) {
     }
 }
 
+struct Writer<'a> {
+    args: &'a OvertakeArgs,
+    file: File,
+    nvme: Option<Namespace>,
+    zone_size: u64,
+    /// Bytes of the device.
+    size: u64,
+    buf: Buffer,
+}
+
+impl<'a> Writer<'a> {
+    fn new(args: &'a OvertakeArgs) -> io::Result<Self> {
+        let file = uapi::open_dev(&args.dev, libc::O_DIRECT)?;
+        let geometry = zones::geometry(&file)?;
+        let nvme = args.nvme.as_deref().map(|dev| Namespace::open(dev, 1));
+
+        Ok(Self {
+            args,
+            file,
+            nvme: nvme.transpose()?,
+            zone_size: geometry.zone_size,
+            size: geometry.zone_size * u64::from(geometry.nr_zones),
+            buf: Buffer::new(args.bs),
+        })
+    }
+
+    /// Writes the `nr`th block of the zone.
+    fn write(&mut self, nr: usize) -> Result<(), Errno> {
+        let pos = u64::from(self.args.zone) * self.zone_size + (nr * self.args.bs) as u64;
+
+        pattern::fill(self.buf.bytes_mut(), 1, pos);
+        uapi::pwrite(&self.file, self.buf.bytes(), pos).map(|_| ())
+    }
+
+    fn zone_op(&self, op: ZoneOp, zone: u32) -> Result<(), Errno> {
+        uapi::zone_op(
+            &self.file,
+            op,
+            u64::from(zone) * self.zone_size / SECTOR,
+            self.zone_size / SECTOR,
+        )
+    }
+
+    /// Does what follows the first write; returns the block at which the zone can be written to.
+    fn go_on(&mut self) -> Result<usize, Errno> {
+        let zone = self.args.zone;
+
+        match self.args.then {
+            Then::Reset => self.zone_op(ZoneOp::Reset, zone).map(|()| 0),
+            Then::ResetAll => {
+                uapi::zone_op(&self.file, ZoneOp::Reset, 0, self.size / SECTOR).map(|()| 0)
+            }
+            Then::Report => {
+                let start = u64::from(zone) * self.zone_size / SECTOR;
+
+                match zones::report(&self.file, start, 1, false).as_deref() {
+                    Ok([zone]) => Ok(((zone.wp - zone.start) * SECTOR) as usize / self.args.bs),
+                    _ => Err(Errno::EBADMSG),
+                }
+            }
+            Then::Append => match self
+                .nvme
+                .as_ref()
+                .map(|ns| ns.append(zone, self.buf.bytes_mut()))
+            {
+                Some(Outcome::Done(_)) => Ok(2),
+                Some(Outcome::Failed(errno)) => Err(errno),
+                _ => Err(Errno::EIO),
+            },
+        }
+    }
+
+    /// One round; calls `written` after the first write. Returns what came of the steps.
+    fn round(&mut self, written: &impl Fn()) -> [(&'static str, Result<(), Errno>); 7] {
+        let mut held = Ok(());
+        let mut closed = Ok(());
+
+        if let Some(zone) = self.args.open {
+            held = self.zone_op(ZoneOp::Open, zone);
+        }
+        let mut first = self.write(0);
+        written();
+        if let Some(zone) = self.args.open {
+            first = match first {
+                Err(Errno::ETOOMANYREFS) => Ok(()),
+                other => other.and(Err(Errno::EEXIST)),
+            };
+            closed = self.zone_op(ZoneOp::Close, zone);
+        }
+        let then = self.go_on();
+        let next = then.unwrap_or(0);
+        let (second, third) = (self.write(next), self.write(next + 1));
+
+        [
+            ("open", held),
+            ("first write", first),
+            ("close", closed),
+            ("what follows", then.map(|_| ())),
+            ("first write after it", second),
+            ("second write after it", third),
+            ("last reset", self.zone_op(ZoneOp::Reset, self.args.zone)),
+        ]
+    }
+}
+
 /// What has failed, and how often.
 type Failures = BTreeMap<String, u32>;
 
-/// Writes, resets and writes again, each as soon as the one before has ended; calls `written` after
-/// the first write.
+/// Writes, goes on and writes again, each as soon as the one before has ended; calls `written` after
+/// each first write.
 fn write(args: &OvertakeArgs, written: impl Fn()) -> io::Result<Failures> {
-    let file = uapi::open_dev(&args.dev, libc::O_DIRECT)?;
-    let geometry = zones::geometry(&file)?;
-    let zone_size = geometry.zone_size;
-    let start = u64::from(args.zone) * zone_size;
-    let mut buf = Buffer::new(args.bs);
+    let mut writer = Writer::new(args)?;
     let mut failures = Failures::new();
-    let (from, len) = match args.all {
-        true => (0, u64::from(geometry.nr_zones) * zone_size),
-        false => (start, zone_size),
-    };
-    let reset = || uapi::zone_op(&file, ZoneOp::Reset, from / SECTOR, len / SECTOR);
 
-    for round in 0..args.rounds {
-        pattern::fill(buf.bytes_mut(), u64::from(round), start);
-        let write =
-            |nr: usize| uapi::pwrite(&file, buf.bytes(), start + (nr * args.bs) as u64).map(|_| ());
-        let first = write(0);
-
-        written();
-        let results = [
-            ("first write", first),
-            ("reset", reset()),
-            ("first write after it", write(0)),
-            ("second write after it", write(1)),
-            ("last reset", reset()),
-        ];
-        for (what, result) in results {
+    for _ in 0..args.rounds {
+        for (what, result) in writer.round(&written) {
             if let Err(errno) = result {
                 *failures.entry(format!("{what}:{errno:?}")).or_insert(0) += 1;
             }

@@ -15,6 +15,7 @@
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
 mod convoy;
+mod ending;
 pub(crate) mod gen_disk;
 pub(crate) mod limits;
 pub(crate) mod nested;

@@ -5,6 +5,7 @@
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
 use super::{
+    ending,
     operations::{
         Operations,
         VTables, //
@@ -18,14 +19,10 @@ use crate::abstractions::{
     workqueue::OwnedQueue, //
 };
 use core::{
-    ffi::c_void,
     marker::PhantomData,
     mem::ManuallyDrop,
     ops::Range,
-    ptr::{
-        self,
-        NonNull, //
-    }, //
+    ptr::NonNull, //
 };
 use kernel::bindings;
 
@@ -172,28 +169,11 @@ impl<T: Operations> Request<T> {
         unsafe { &mut *self.pdu().command.get() }
     }
 
-    /// Whether a write to one of `sectors` has ended for its submitter, or is about to, but not for
-    /// the block layer yet (`blk_mq_finish_request()`). Any context.
-    ///
-    /// Goes through all requests in flight.
+    /// Whether a [write is ending](ending::is_write_ending) that begins in one of `sectors` of the
+    /// request's disk. Any context.
     pub(crate) fn is_write_ending(&self, sectors: Range<u64>) -> bool {
-        let mut search = Search {
-            sectors,
-            found: false,
-        };
-
-        // SAFETY: The request is valid, and so is its queue.
-        let tag_set = unsafe { (*(*self.as_raw()).q).tag_set };
-        // SAFETY: The request is one of the set, which lives as long. `visit` gets a pointer to
-        // what it expects, and nobody else uses that meanwhile.
-        unsafe {
-            bindings::blk_mq_tagset_busy_iter(
-                tag_set,
-                Some(Search::visit),
-                ptr::from_mut(&mut search).cast(),
-            )
-        };
-        search.found
+        // SAFETY: The request and so its queue are valid, and keep the queue's tag set.
+        unsafe { ending::is_write_ending((*self.as_raw()).q, sectors) }
     }
 
     /// Sets the data beyond the first `from` bytes to zero. Any context.
@@ -247,42 +227,6 @@ impl<T: Operations> Request<T> {
             // is gone.
             unsafe { bindings::blk_mq_complete_request(rq) };
         }
-    }
-}
-
-/// What [`Request::is_write_ending`] looks for.
-struct Search {
-    sectors: Range<u64>,
-    found: bool,
-}
-
-impl Search {
-    /// Looks at one request; returns whether the search goes on.
-    ///
-    /// # Safety
-    ///
-    /// Called by blk-mq only, with a reference to `rq` held, which keeps others from using it anew.
-    /// `this` points at a `Search` that nobody else uses.
-    unsafe extern "C" fn visit(rq: *mut bindings::request, this: *mut c_void) -> bool {
-        // SAFETY: By this function's contract.
-        let this = unsafe { &mut *this.cast::<Self>() };
-        // SAFETY: The request is valid by this function's contract.
-        let completed = unsafe { ffi::blk_mq_request_completed(rq) } != 0;
-
-        // What the driver has not completed is its own; the fields of others are not looked at.
-        if completed {
-            // SAFETY: The request is valid. Its end does not change the operation, nor, since that
-            // is for all of the data, where it begins.
-            let (flags, sector) = unsafe { ((*rq).cmd_flags, (*rq).__sector) };
-            // SAFETY: As above. The flag goes before the bios end, and other flags do not matter.
-            let waits_for_flush = unsafe { (*rq).rq_flags } & ffi::RQF_FLUSH_SEQ != 0;
-
-            this.found = flags & ((1 << bindings::REQ_OP_BITS) - 1)
-                == bindings::req_op_REQ_OP_WRITE
-                && this.sectors.contains(&sector)
-                && !waits_for_flush;
-        }
-        !this.found
     }
 }
 

@@ -5,7 +5,11 @@
 //! C headers: [`include/linux/blkdev.h`](srctree/include/linux/blkdev.h),
 //! [`include/uapi/linux/blkzoned.h`](srctree/include/uapi/linux/blkzoned.h)
 
-use core::marker::PhantomData;
+use super::ending;
+use core::{
+    marker::PhantomData,
+    ops::Range, //
+};
 use kernel::{
     bindings,
     error::to_result,
@@ -64,6 +68,14 @@ impl ZoneReport<'_> {
             added: 0,
             _call: PhantomData,
         }
+    }
+
+    /// Whether a [write is ending](ending::is_write_ending) that begins in one of `sectors` of the
+    /// disk.
+    pub(crate) fn is_write_ending(&self, sectors: Range<u64>) -> bool {
+        // SAFETY: By the type invariants the disk is valid, and so is its queue, which has a tag
+        // set as all disks made here.
+        unsafe { ending::is_write_ending((*self.disk).queue, sectors) }
     }
 
     /// Adds the next zone. Fails if the one who asked does not want to go on; the error must be
