@@ -311,7 +311,7 @@ t_found_by_another() {
 
 # A second writer in the same file, all the time.
 t_meddling() {
-	local pid out
+	local pid out others
 	backing xfs
 	add "capacity_mb=64,zone_size_mb=4,conv_zones=1,nr_queues=2${1:+,$1}"
 	while :; do
@@ -319,11 +319,15 @@ t_meddling() {
 	done 2> /dev/null &
 	pid=$!
 	undo pid "$pid"
-	out=$("$ZBDTOOL" hammer "$DEV" --threads 3 --first 1 --zones 8 --seconds 5 --manage --reporters 1 --allow EIO --allow READONLY 2>&1)
+	"$ZBDTOOL" hammer "$DEV" --threads 2 --first 5 --zones 4 --seconds 5 --manage &> "$ZL_T/others" &
+	others=$!
+	undo pid "$others"
+	out=$("$ZBDTOOL" hammer "$DEV" --threads 2 --first 1 --zones 4 --seconds 5 --manage --reporters 1 --allow EIO --allow READONLY 2>&1)
 	diag "$out"
+	# Data is lost where it was cut off, and only there. A zone is in doubt while its state is taken from its file.
+	wait "$others" || fail "zones that nobody has cut: $(< "$ZL_T/others")"
 	kill "$pid"
 	wait "$pid" 2> /dev/null
-	# Data is lost where it was cut off, and only there. A zone is in doubt while its state is taken from its file.
 	[[ $out == *writes=[1-9]* ]] || fail "no load"
 	[[ $out != *report:* ]] || fail "a report contradicts itself"
 	steps "$DEV" <<-END

@@ -22,6 +22,11 @@ const NAMES: &[&str] = &[
     "ordered_zone_append",
     "discard_write_cache",
     "max_open_zones",
+    "submit_inline",
+    "prealloc_kb",
+    "fua",
+    "max_open_files",
+    "append_batch_kb",
     "bogus",
     "",
 ];
