@@ -244,6 +244,7 @@ zl_teardown() {
 		pid) kill "$arg" 2> /dev/null ;;
 		thaw) fsfreeze -u "$arg" 2> /dev/null ;;
 		nvmet) nvmet_down "$arg" ;;
+		swap) swapoff "$arg" 2> /dev/null ;;
 		cgroup) rmdir "$arg" 2> /dev/null ;;
 		nullb) rmdir "/sys/kernel/config/nullb/$arg" || { diag "left over: null_blk $arg"; status=1; } ;;
 		esac
