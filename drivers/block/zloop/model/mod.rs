@@ -37,6 +37,7 @@ pub(crate) mod write_pointer;
 
 mod base_dir;
 mod option_list;
+mod rule;
 mod text;
 
 /// A position or a length in units of 512 bytes.

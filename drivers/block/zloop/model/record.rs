@@ -13,11 +13,9 @@ use core::fmt::{
 };
 
 use super::{
-    geometry::{
-        Geometry,
-        GeometryError, //
-    },
+    geometry::Geometry,
     layout::RECORD_MAX,
+    rule::GeometryError,
     text::{
         number,
         Cursor, //
