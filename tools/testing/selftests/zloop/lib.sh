@@ -396,6 +396,20 @@ make_fs() {
 	esac
 }
 
+# shellcheck disable=SC2034 # for the scripts
+# File systems on the device: how they are made, and what judges them.
+declare -A TOP_MKFS=(
+	[btrfs]="mkfs.btrfs -f -q -O zoned -m single -d single"
+	[f2fs]="mkfs.f2fs -f -q -m"
+	[xfs]="mkfs.xfs -f -q"
+)
+# shellcheck disable=SC2034 # for the scripts
+declare -A TOP_FSCK=(
+	[btrfs]="btrfs check --readonly --check-data-csum"
+	[f2fs]="fsck.f2fs --dry-run"
+	[xfs]="xfs_repair -n"
+)
+
 # mount_backing DEVICE [OPTIONS [TYPE]]: sets BDIR.
 mount_backing() {
 	ZL_N=$((ZL_N + 1))
@@ -495,6 +509,22 @@ first_block() {
 	[ -n "$phys" ] || fail "no extent found for $1"
 	REPLY=$((phys * 8))
 }
+
+# small_cgroup MEGABYTES: a cgroup with so much memory, for in_small; sets SMALL.
+small_cgroup() {
+	local root=/sys/fs/cgroup
+	[ -f $root/cgroup.controllers ] || mount -t cgroup2 none $root 2> /dev/null
+	[ -f $root/cgroup.controllers ] || skip "no cgroup v2"
+	grep -qw memory $root/cgroup.controllers || skip "no memory controller"
+	echo +memory > $root/cgroup.subtree_control
+	SMALL=$root/zloop-test
+	mkdir "$SMALL" || fail "cannot make a cgroup"
+	undo cgroup "$SMALL"
+	echo "$1M" > "$SMALL"/memory.max
+}
+
+# in_small COMMAND...: the command, in the cgroup.
+in_small() { (echo 0 > "$SMALL"/cgroup.procs && exec "$@"); }
 
 # --- zloop module --------------------------------------------------------------------------------------------------
 

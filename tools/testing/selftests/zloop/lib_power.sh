@@ -146,16 +146,6 @@ declare -A POWER_TOP=(
 	[f2fs]="capacity_mb=512,zone_size_mb=16,conv_zones=8"
 	[xfs]="capacity_mb=1024,zone_size_mb=16,conv_zones=24,ordered_zone_append"
 )
-declare -A POWER_MKFS=(
-	[btrfs]="mkfs.btrfs -f -q -O zoned -m single -d single"
-	[f2fs]="mkfs.f2fs -f -q -m"
-	[xfs]="mkfs.xfs -f -q"
-)
-declare -A POWER_FSCK=(
-	[btrfs]="btrfs check --readonly --check-data-csum"
-	[f2fs]="fsck.f2fs --dry-run"
-	[xfs]="xfs_repair -n"
-)
 # btrfs: see suites/fs, fsync of two files at a time fails on zoned btrfs of Linux 7.3.
 #
 # f2fs loses what was synced before, on any disk with a volatile cache, when it is overwritten and the power fails while
@@ -174,7 +164,7 @@ power_cuts_top() {
 	mount_backing /dev/ram0
 	add "${POWER_TOP[$top]}"
 	# shellcheck disable=SC2086 # words
-	must ${POWER_MKFS[$top]} "$DEV"
+	must ${TOP_MKFS[$top]} "$DEV"
 	remove
 	must umount "$BDIR"
 	power_log
@@ -190,7 +180,7 @@ power_cuts_top() {
 	remove
 	power_log_end
 	power_survive "$cuts" "$seed" --top "$top" --top-mount "$dir" --top-options "$mount" \
-		--fsck "${POWER_FSCK[$top]} $DEV" || fail "$REPLY"
+		--fsck "${TOP_FSCK[$top]} $DEV" || fail "$REPLY"
 }
 
 # power_discard FS OPTIONS SEED LOAD-OPTION...: no cut, but a removal that loses what was not flushed.

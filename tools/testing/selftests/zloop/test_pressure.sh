@@ -6,23 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-CG=/sys/fs/cgroup
 SECONDS_EACH=$((4 * ZLOOP_SLOWNESS))
-
-# small_cgroup MEGABYTES: sets SMALL.
-small_cgroup() {
-	[ -f "$CG"/cgroup.controllers ] || mount -t cgroup2 none "$CG" 2> /dev/null
-	[ -f "$CG"/cgroup.controllers ] || skip "no cgroup v2"
-	grep -qw memory "$CG"/cgroup.controllers || skip "no memory controller"
-	echo +memory > "$CG"/cgroup.subtree_control
-	SMALL=$CG/zloop-pressure
-	mkdir "$SMALL" || fail "cannot make a cgroup"
-	undo cgroup "$SMALL"
-	echo "$1M" > "$SMALL"/memory.max
-}
-
-# in_small COMMAND...
-in_small() { (echo 0 > "$SMALL"/cgroup.procs && exec "$@"); }
 
 # The limit was met, and nobody was killed for it.
 was_small() {
@@ -82,8 +66,6 @@ declare -A OPTIONS=(
 	[f2fs]="capacity_mb=768,zone_size_mb=16,conv_zones=8,nr_queues=2"
 	[xfs]="capacity_mb=1536,zone_size_mb=16,conv_zones=32,nr_queues=2"
 )
-declare -A MKFS=([btrfs]="mkfs.btrfs -f -q -O zoned -m single -d single" [f2fs]="mkfs.f2fs -f -q -m" [xfs]="mkfs.xfs -f -q")
-declare -A FSCK=([btrfs]="btrfs check --readonly --check-data-csum" [f2fs]="fsck.f2fs --dry-run" [xfs]="xfs_repair -n")
 
 # churn DIR SECONDS: makes and deletes trees for so long, and leaves the last ones, with their checksums.
 churn() {
@@ -109,7 +91,7 @@ on_top() {
 	backing xfs 2000
 	add "${OPTIONS[$fs]}"
 	# shellcheck disable=SC2086 # words
-	must ${MKFS[$fs]} "$DEV"
+	must ${TOP_MKFS[$fs]} "$DEV"
 	mkdir -p "$top"
 	[ "$fs" != btrfs ] || options=notreelog
 	must mount -t "$fs" ${options:+-o "$options"} "$DEV" "$top"
@@ -141,7 +123,7 @@ on_top() {
 	md5sum --quiet -c "$ZL_T/sums" > "$ZL_T/wrong" 2>&1 || fail "$(head -n 20 "$ZL_T/wrong")"
 	must umount "$top"
 	# shellcheck disable=SC2086 # words
-	must ${FSCK[$fs]} "$DEV"
+	must ${TOP_FSCK[$fs]} "$DEV"
 	remove
 }
 
