@@ -113,6 +113,17 @@ device_fresh() {
 	device_destroy "$1" && device_add "$1" "$2"
 }
 
+# was_done ID COUNTER...: the device has done what these counters count. They are printed.
+was_done() {
+	local name counters=/sys/kernel/debug/zloop/zloop$1 status=0
+	shift
+	for name in "$@"; do
+		diag "$name $(<"$counters/$name")"
+		[[ $(<"$counters/$name") =~ ^[1-9] ]] || status=1
+	done
+	return "$status"
+}
+
 # zones DEVICE: what a device must remember: the report without the open
 # conditions, which last only as long as the device, and with blanks squeezed.
 zones() {

@@ -40,6 +40,15 @@ pub struct Bounds {
     pub may: u64,
 }
 
+/// What a cut has taken from the disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Writes of which nothing is there.
+    pub writes: u64,
+    /// Writes of which a part is there.
+    pub torn: u64,
+}
+
 /// A part of an entry that got to the disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Piece {
@@ -86,13 +95,18 @@ fn before(plain: usize, end: usize) -> Cut {
     }
 }
 
-/// The last moment of a log: what the death of the machine left behind.
+/// The last moment of a log: what the death of the machine left behind. If anything was in the cache, some of it is lost:
+/// the seed is the first from `seed` on that does.
 pub fn last(log: &Log, seed: u64) -> Cut {
     let plain = log.entries.iter().rposition(|e| !e.is_cached());
-    Cut {
+    let mut cut = Cut {
         seed,
         ..before(plain.map_or(0, |i| i + 1), log.entries.len())
+    };
+    while !cut.cached.is_empty() && cut.losses(log, &cut.pieces(log)) == Losses::default() {
+        cut.seed = cut.seed.wrapping_add(1);
     }
+    cut
 }
 
 /// Chooses `count` of the first moments at random, in the order of the log: the more likely, the more can be lost. The
@@ -180,6 +194,17 @@ impl Cut {
             }
         }
         out
+    }
+
+    /// What is missing, if these pieces of the cache are on the disk.
+    pub fn losses(&self, log: &Log, pieces: &[Piece]) -> Losses {
+        let is_whole = |piece: &&Piece| **piece == whole(piece.entry, &log.entries[piece.entry]);
+        let mut touched: Vec<usize> = pieces.iter().map(|p| p.entry).collect();
+        touched.dedup();
+        Losses {
+            writes: (self.cached.len() - touched.len()) as u64,
+            torn: (touched.len() - pieces.iter().filter(is_whole).count()) as u64,
+        }
     }
 }
 
@@ -353,6 +378,30 @@ mod tests {
         for count in [none, all, second_only, torn] {
             assert!(count > 20, "{none} {all} {second_only} {torn}");
         }
+    }
+
+    #[test]
+    fn the_death_of_a_machine_costs_something() {
+        let log = made::log(&[
+            (0, 0, &block(1)),
+            (0, FLUSH, &[]),
+            (8, 0, &block(2)),
+            (16, 0, &vec![3; 8192]),
+        ]);
+        let mut lost = Losses::default();
+        for seed in 0..500 {
+            let cut = last(&log, seed);
+            let pieces = cut.pieces(&log);
+            let losses = cut.losses(&log, &pieces);
+            assert_ne!((seed, losses), (seed, Losses::default()));
+            assert_eq!(
+                cut.losses(&log, &all_of(&log, cut.cached.clone())),
+                Losses::default()
+            );
+            lost.writes += losses.writes;
+            lost.torn += losses.torn;
+        }
+        assert!(lost.writes > 0 && lost.torn > 0, "{lost:?}");
     }
 
     #[test]

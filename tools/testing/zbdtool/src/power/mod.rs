@@ -66,11 +66,13 @@ fn replay(log: &str, disk: &str, seed: u64) -> io::Result<bool> {
     let pieces = cut.pieces(&log);
     cut::apply(&log, &pieces, &disk)?;
     disk.sync_all()?;
+    let losses = cut.losses(&log, &pieces);
     println!(
-        "entries={} unflushed={} pieces_kept={}",
+        "entries={} unflushed={} writes_lost={} writes_torn={}",
         log.entries.len(),
         cut.cached.len(),
-        pieces.len()
+        losses.writes,
+        losses.torn
     );
     Ok(cut.prefix > 0)
 }

@@ -255,15 +255,11 @@ impl Run<'_> {
     }
 
     fn count(&mut self, cut: &Cut, pieces: &[cut::Piece]) {
-        let whole = |piece: &&cut::Piece| {
-            piece.range.end - piece.range.start == self.log.entries[piece.entry].len
-        };
-        let mut touched: Vec<usize> = pieces.iter().map(|p| p.entry).collect();
-        touched.dedup();
+        let losses = cut.losses(&self.log, pieces);
         self.tally.cuts += 1;
         self.tally.fua += u64::from(cut.is_past_the_cache(&self.log));
-        self.tally.lost += (cut.cached.len() - touched.len()) as u64;
-        self.tally.torn += (touched.len() - pieces.iter().filter(whole).count()) as u64;
+        self.tally.lost += losses.writes;
+        self.tally.torn += losses.torn;
     }
 
     fn all(&mut self) -> io::Result<()> {
