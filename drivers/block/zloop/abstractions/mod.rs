@@ -6,6 +6,8 @@
 //! knows what a zoned loop device is: each file wraps one C structure or one small group of
 //! functions and could move to the kernel crate.
 
+#![warn(clippy::multiple_unsafe_ops_per_block)]
+
 pub(crate) mod block;
 pub(crate) mod compat;
 pub(crate) mod debugfs;

@@ -7,6 +7,10 @@
 //! (`block/blk-zoned.c`). What the submitter does in between with the zone may make the block layer
 //! give the plug up while the next write is on it, and fail the one after that.
 //!
+//! The driver does not see all who hold a plug: the block layer's workers that have sent a write
+//! keep it for a moment more. An append in that moment still has the regular write after it fail; a
+//! reset does no harm.
+//!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
 use crate::abstractions::ffi;
@@ -84,11 +88,13 @@ impl Search {
         let op = unsafe { (*rq).cmd_flags } & ((1 << bindings::REQ_OP_BITS) - 1);
         // SAFETY: As above. The end is one of all the data, which does not move the start.
         let sector = unsafe { (*rq).__sector };
-        // SAFETY: The request is valid. Other flags may change meanwhile; this one goes before
-        // anybody hears of the end.
-        let flags = unsafe { ptr::read_volatile(&raw const (*rq).rq_flags) };
+        // SAFETY: The request is valid.
+        let flags = unsafe { &raw const (*rq).rq_flags };
+        // SAFETY: As above. Other flags may change meanwhile; this one goes before anybody hears of
+        // the end.
+        let flags = unsafe { flags.read_volatile() };
 
-        // A write that waits for its flush was taken off the plug before (`blk-flush.c`).
+        // A write that waits for the flush after it was taken off the plug before (`blk-flush.c`).
         op == bindings::req_op_REQ_OP_WRITE
             && self.sectors.contains(&sector)
             && flags & ffi::RQF_FLUSH_SEQ == 0

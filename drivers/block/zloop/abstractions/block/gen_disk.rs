@@ -121,11 +121,11 @@ impl<T: Operations> NewDisk<T> {
             .write_fmt(name)?;
         // SAFETY: The disk is valid.
         unsafe { bindings::set_capacity(disk, capacity) };
+        // SAFETY: The disk is valid.
+        let queue = unsafe { (*disk).queue };
         // The disk that holds the files throttles write-back; doing it twice only costs.
-        // SAFETY: The disk is valid, and so is its queue.
-        unsafe {
-            bindings::blk_queue_flag_set(bindings::QUEUE_FLAG_DISABLE_WBT_DEF, (*disk).queue)
-        };
+        // SAFETY: The queue of a valid disk is valid.
+        unsafe { bindings::blk_queue_flag_set(bindings::QUEUE_FLAG_DISABLE_WBT_DEF, queue) };
         Ok(this)
     }
 
@@ -178,8 +178,10 @@ impl<T: Operations> Drop for NewDisk<T> {
 ///
 /// # Invariants
 ///
-/// - `disk` is valid, was added and not removed; this owns its first reference.
-/// - Its `private_data` is a foreign `KBox<DiskData<T>>`, which `free_disk` will free.
+/// - `disk` is valid and was added; this owns its first reference. It is not removed before this is
+///   dropped.
+/// - Its `private_data` is a foreign `KBox<DiskData<T>>`, which `free_disk` will free when the last
+///   reference is gone.
 pub(crate) struct Disk<T: Operations> {
     disk: NonNull<bindings::gendisk>,
     _driver: core::marker::PhantomData<T>,
@@ -193,10 +195,11 @@ unsafe impl<T: Operations> Sync for Disk<T> {}
 impl<T: Operations> Disk<T> {
     /// The driver's state of this device.
     pub(crate) fn device(&self) -> &Arc<T::Device> {
-        // SAFETY: By the type invariants `private_data` is valid while the disk is not removed.
+        // SAFETY: By the type invariants the disk is valid.
         let data = unsafe { (*self.disk.as_ptr()).private_data };
 
-        // SAFETY: It was made by `into_foreign`, and nobody has mutable access to it.
+        // SAFETY: By the type invariants it was made by `into_foreign` and is there as long as the
+        // reference that this owns. Nobody has mutable access to it.
         &unsafe { &*data.cast::<DiskData<T>>() }.device
     }
 
@@ -210,9 +213,11 @@ impl<T: Operations> Disk<T> {
 
         // SAFETY: The block device is valid; the holder is an address that nobody else uses.
         to_result(unsafe { bindings::bd_prepare_to_claim(bdev, holder, core::ptr::null()) })?;
+        // SAFETY: The block device is valid.
+        let device = unsafe { &raw mut (*bdev).bd_device };
         // SAFETY: The disk's own device is the one embedded in `part0`, so this is a reference to
         // the disk, which is valid here.
-        unsafe { bindings::get_device(&raw mut (*bdev).bd_device) };
+        unsafe { bindings::get_device(device) };
         // INVARIANT: The claim was granted, and the reference taken.
         Ok(Claim { bdev, holder })
     }
@@ -250,7 +255,9 @@ impl Drop for Claim {
     fn drop(&mut self) {
         // SAFETY: By the type invariants the claim is in progress.
         unsafe { bindings::bd_abort_claiming(self.bdev, self.holder) };
+        // SAFETY: The block device is valid as long as there is the reference.
+        let device = unsafe { &raw mut (*self.bdev).bd_device };
         // SAFETY: The reference is this type's. It is dropped last.
-        unsafe { bindings::put_device(&raw mut (*self.bdev).bd_device) };
+        unsafe { bindings::put_device(device) };
     }
 }

@@ -63,8 +63,10 @@ impl Nested {
         const RESTRICTED: u32 = ffi::PF_MEMALLOC | ffi::PF_MEMALLOC_NOFS | ffi::PF_MEMALLOC_NOIO;
         let task = Task::current_raw();
 
-        // SAFETY: The current task is valid, and only it changes these fields.
-        let (journal, flags) = unsafe { ((*task).journal_info, (*task).flags) };
+        // SAFETY: The current task is valid, and only it changes the field.
+        let journal = unsafe { (*task).journal_info };
+        // SAFETY: As above.
+        let flags = unsafe { (*task).flags };
         if !journal.is_null() || flags & RESTRICTED != 0 {
             return None;
         }

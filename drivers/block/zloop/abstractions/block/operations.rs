@@ -137,7 +137,9 @@ impl<T: Operations> VTables<T> {
     /// of the list.
     unsafe extern "C" fn queue_rqs(list: *mut bindings::rq_list) {
         // SAFETY: By this function's contract.
-        let hctx = unsafe { (*(*list).head).mq_hctx };
+        let first = unsafe { (*list).head };
+        // SAFETY: As above, there is one.
+        let hctx = unsafe { (*first).mq_hctx };
         let mut requests = RequestList::new();
 
         loop {
@@ -161,7 +163,7 @@ impl<T: Operations> VTables<T> {
     /// Called by blk-mq and [`Request::end`] only, for a request whose status the latter stored.
     pub(super) unsafe extern "C" fn complete(rq: *mut bindings::request) {
         // SAFETY: `rq` has an initialised PDU, and nobody else uses the request any more.
-        let status = unsafe { Pdu::<T>::of(rq).as_ref().status() };
+        let status = unsafe { Pdu::<T>::get(rq) }.status();
 
         // SAFETY: The request was started and has not been ended: `Request::end` consumed the
         // only handle that could.
@@ -173,7 +175,7 @@ impl<T: Operations> VTables<T> {
     /// Called by blk-mq only, with a reference to `rq` held.
     unsafe extern "C" fn timeout(rq: *mut bindings::request) -> bindings::blk_eh_timer_return {
         // SAFETY: `rq` has an initialised PDU for as long as the tag set lives.
-        let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };
+        let pdu = unsafe { Pdu::<T>::get(rq) };
 
         if pdu.reclaim_swallowed() {
             // SAFETY: The completion of this request was withheld, and the call above made this
@@ -208,8 +210,10 @@ impl<T: Operations> VTables<T> {
         rq: *mut bindings::request,
         _hctx_idx: kernel::ffi::c_uint,
     ) {
+        // SAFETY: By this function's contract the request has a PDU.
+        let pdu = unsafe { Pdu::<T>::of(rq) };
         // SAFETY: The PDU was initialised by `init_request` and is not used any more.
-        unsafe { Pdu::<T>::of(rq).as_ptr().drop_in_place() };
+        unsafe { pdu.drop_in_place() };
     }
 
     pub(super) const MQ: bindings::blk_mq_ops = bindings::blk_mq_ops {
@@ -232,9 +236,11 @@ impl<T: Operations> VTables<T> {
         args: *mut bindings::blk_report_zones_args,
     ) -> kernel::ffi::c_int {
         from_result(|| {
+            // SAFETY: By this function's contract the disk is valid.
+            let data = unsafe { (*disk).private_data };
             // SAFETY: `private_data` was set from `into_foreign` before the disk could be seen and
             // is taken back after its last use.
-            let data = unsafe { KBox::<DiskData<T>>::borrow((*disk).private_data) };
+            let data = unsafe { KBox::<DiskData<T>>::borrow(data) };
             // SAFETY: `disk` and `args` are valid for the duration of this call.
             let mut report = unsafe { ZoneReport::from_raw(disk, args) };
 

@@ -79,8 +79,25 @@ impl<T: Operations> Pdu<T> {
     #[inline]
     pub(super) unsafe fn of(rq: *mut bindings::request) -> NonNull<Self> {
         // SAFETY: The PDU follows the request in one allocation (`blk_mq_rq_to_pdu()`), so the
-        // result is in bounds and not null.
-        unsafe { NonNull::new_unchecked(rq.add(1).cast()) }
+        // result is in bounds.
+        let pdu = unsafe { rq.add(1) };
+
+        // SAFETY: It is within an allocation.
+        unsafe { NonNull::new_unchecked(pdu.cast()) }
+    }
+
+    /// A reference to the PDU of a request.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Pdu::of`], and the PDU must be initialised and stay so while the reference is used.
+    #[inline]
+    pub(super) unsafe fn get<'a>(rq: *mut bindings::request) -> &'a Self {
+        // SAFETY: By this function's contract.
+        let pdu = unsafe { Self::of(rq) };
+
+        // SAFETY: By this function's contract. What is changed in a PDU is in cells.
+        unsafe { pdu.as_ref() }
     }
 
     /// The request of a PDU: the inverse of [`Pdu::of`].
@@ -119,11 +136,14 @@ impl<T: Operations> Pdu<T> {
                 command: UnsafeCell::new(T::Command::default()),
             })
         };
+        // SAFETY: It was initialised just now.
+        let work = unsafe { pdu.as_ref() }.work.get();
+
         // SAFETY: `work` is reserved memory at its final address, and the name and the lock class
         // are static.
         unsafe {
             bindings::init_work_with_key(
-                (*pdu.as_ptr()).work.get(),
+                work,
                 Some(Self::run_work),
                 false,
                 c"Request::work".as_char_ptr(),
@@ -138,9 +158,11 @@ impl<T: Operations> Pdu<T> {
     unsafe extern "C" fn run_work(work: *mut bindings::work_struct) {
         let _scope = NoIo::enter();
 
-        // SAFETY: `work` is the first field of a `repr(C)` PDU, and `defer` gave up the handle of
-        // the request, so this is its only one.
-        T::run(unsafe { Request::from_raw(Self::request(work.cast())) });
+        // SAFETY: `work` is the first field of a `repr(C)` PDU.
+        let rq = unsafe { Self::request(work.cast()) };
+
+        // SAFETY: `defer` gave up the handle of the request, so this is its only one.
+        T::run(unsafe { Request::from_raw(rq) });
     }
 
     /// The status to end the request with.

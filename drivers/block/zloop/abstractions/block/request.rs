@@ -82,7 +82,7 @@ impl<T: Operations> Request<T> {
     pub(super) fn pdu(&self) -> &Pdu<T> {
         // SAFETY: By the type invariants the request has an initialised PDU, which lives as long
         // as the request.
-        unsafe { Pdu::of(self.as_raw()).as_ref() }
+        unsafe { Pdu::get(self.as_raw()) }
     }
 
     /// What the request asks for.
@@ -147,9 +147,20 @@ impl<T: Operations> Request<T> {
     /// device may be gone.
     #[inline]
     pub(crate) fn device(&self) -> &T::Device {
-        // SAFETY: By the type invariants `queuedata` points at a `T::Device`, which outlives the
-        // requests of the queue: `del_gendisk()` waits for them, and the device goes later.
-        unsafe { &*(*(*self.as_raw()).q).queuedata.cast::<T::Device>() }
+        let queue = self.queue();
+        // SAFETY: The queue of a request is valid, and its data is set before it has any.
+        let data = unsafe { (*queue).queuedata };
+
+        // SAFETY: By the type invariants this is a `T::Device`, which outlives the requests of the
+        // queue: `del_gendisk()` waits for them, and the device goes later.
+        unsafe { &*data.cast::<T::Device>() }
+    }
+
+    /// The queue that the request came by. It is valid as long as the request is.
+    #[inline]
+    fn queue(&self) -> *mut bindings::request_queue {
+        // SAFETY: The request is valid, and its queue never changes.
+        unsafe { (*self.as_raw()).q }
     }
 
     /// The driver's own part of the request.
@@ -173,7 +184,7 @@ impl<T: Operations> Request<T> {
     /// request's disk. Any context.
     pub(crate) fn is_write_ending(&self, sectors: Range<u64>) -> bool {
         // SAFETY: The request and so its queue are valid, and keep the queue's tag set.
-        unsafe { ending::is_write_ending((*self.as_raw()).q, sectors) }
+        unsafe { ending::is_write_ending(self.queue(), sectors) }
     }
 
     /// Sets the data beyond the first `from` bytes to zero. Any context.
@@ -185,15 +196,17 @@ impl<T: Operations> Request<T> {
     /// Has [`Operations::run`] continue the request in the device's workqueue. Any context.
     pub(crate) fn defer(self) {
         let queue: *const OwnedQueue = T::work_queue(self.device());
-        let rq = self.into_raw();
-        // SAFETY: By the type invariants the PDU is valid. A reference to the work is not formed.
-        let work = unsafe { (*Pdu::<T>::of(rq.as_ptr()).as_ptr()).work.get() };
+        let work = self.pdu().work.get();
 
+        // The work item makes a handle anew.
+        self.into_raw();
+        // SAFETY: The request keeps the device and so the workqueue until the work item runs, which
+        // it can only after the pool's lock was released, and queuing does not touch the workqueue
+        // after that.
+        let queue = unsafe { &*queue };
         // SAFETY: The work is initialised and not queued, since only the owner of the request
-        // queues it, and it lives until the request ends, which `run_work` decides. The request
-        // keeps the device and so the workqueue until the work item runs, which it can only after
-        // the pool's lock was released, and queuing does not touch the workqueue after that.
-        unsafe { (*queue).queue_raw(work) };
+        // queues it, and it lives until the request ends, which `run_work` decides.
+        unsafe { queue.queue_raw(work) };
     }
 
     /// Ends the request and those that it [leads](Request::lead): the submitters get `status`. Any
@@ -207,14 +220,15 @@ impl<T: Operations> Request<T> {
             }
         }
 
+        let queue = self.queue();
         let rq = self.into_raw().as_ptr();
         // SAFETY: By the type invariants the request has an initialised PDU.
-        let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };
+        let pdu = unsafe { Pdu::<T>::get(rq) };
 
         // SAFETY: The handle was `self`, so the request is owned here.
         unsafe { pdu.set_status(status) };
         // SAFETY: The request and so its queue are valid.
-        if unsafe { ffi::blk_should_fake_timeout((*rq).q) } {
+        if unsafe { ffi::blk_should_fake_timeout(queue) } {
             pdu.swallow();
         } else if may_call_back() {
             // With one hardware queue for several CPUs the block layer would raise a soft

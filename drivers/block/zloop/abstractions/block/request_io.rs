@@ -144,8 +144,10 @@ impl<T: Operations> Request<T> {
         pdu.begin_io();
 
         let rq = self.into_raw().as_ptr();
+        // SAFETY: The file is open, and the field does not change.
+        let ops = unsafe { (*raw_file).f_op };
         // SAFETY: An open file has file operations; they do not change.
-        let ops = unsafe { &*(*raw_file).f_op };
+        let ops = unsafe { &*ops };
         let function = match direction {
             Direction::Read => ops.read_iter,
             Direction::Write => ops.write_iter,
@@ -240,8 +242,10 @@ unsafe extern "C" fn io_complete<T: Operations>(
         // SAFETY: It is a write, for which `submit` called `kiocb_start_write()`.
         unsafe { ffi::kiocb_end_write(kiocb) };
     }
+    // SAFETY: The PDU of a request in flight is initialised.
+    let slot = unsafe { &*pdu }.result.get();
     // SAFETY: The submission does not touch the result; whoever drops the last reference reads it.
-    unsafe { *(*pdu).result.get() = result };
+    unsafe { *slot = result };
     // SAFETY: This is the completion's reference, and it is not used any more.
     unsafe { put_io::<T>(rq) };
 }
@@ -253,7 +257,7 @@ unsafe extern "C" fn io_complete<T: Operations>(
 /// The caller must own a reference of `Pdu::begin_io` and not use the request afterwards.
 unsafe fn put_io<T: Operations>(rq: *mut bindings::request) {
     // SAFETY: By this function's contract the request is in flight and has an initialised PDU.
-    let pdu = unsafe { Pdu::<T>::of(rq).as_ref() };
+    let pdu = unsafe { Pdu::<T>::get(rq) };
 
     if !pdu.finish_io() {
         return;

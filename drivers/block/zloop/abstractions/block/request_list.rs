@@ -162,7 +162,7 @@ unsafe fn next<T: Operations>(
     rq: NonNull<bindings::request>,
 ) -> Option<NonNull<bindings::request>> {
     // SAFETY: By this function's contract the PDU is valid.
-    let link = unsafe { Pdu::<T>::of(rq.as_ptr()).as_ref().next.get() };
+    let link = unsafe { Pdu::<T>::get(rq.as_ptr()) }.next.get();
 
     // SAFETY: The owner of the request is the only one to use its link.
     unsafe { *link }
@@ -176,7 +176,7 @@ unsafe fn set_next<T: Operations>(
     next: Option<NonNull<bindings::request>>,
 ) {
     // SAFETY: By this function's contract the PDU is valid.
-    let link = unsafe { Pdu::<T>::of(rq.as_ptr()).as_ref().next.get() };
+    let link = unsafe { Pdu::<T>::get(rq.as_ptr()) }.next.get();
 
     // SAFETY: The owner of the request is the only one to use its link.
     unsafe { *link = next };

@@ -73,9 +73,11 @@ impl ZoneReport<'_> {
     /// Whether a [write is ending](ending::is_write_ending) that begins in one of `sectors` of the
     /// disk.
     pub(crate) fn is_write_ending(&self, sectors: Range<u64>) -> bool {
-        // SAFETY: By the type invariants the disk is valid, and so is its queue, which has a tag
-        // set as all disks made here.
-        unsafe { ending::is_write_ending((*self.disk).queue, sectors) }
+        // SAFETY: By the type invariants the disk is valid.
+        let queue = unsafe { (*self.disk).queue };
+
+        // SAFETY: The queue of a valid disk is valid; it has a tag set as all disks made here.
+        unsafe { ending::is_write_ending(queue, sectors) }
     }
 
     /// Adds the next zone. Fails if the one who asked does not want to go on; the error must be

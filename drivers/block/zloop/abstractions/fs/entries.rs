@@ -124,6 +124,7 @@ where
     F: FnMut(Entry<'_>) -> Result,
 {
     // SAFETY: By the first requirement the result is in bounds of the `Walk<F>`.
+    #[expect(clippy::multiple_unsafe_ops_per_block)]
     let walk = unsafe { kernel::container_of!(ctx, Walk<F>, ctx) };
 
     // SAFETY: By the first requirement it is valid, and accessed by nothing else.

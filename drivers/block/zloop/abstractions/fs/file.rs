@@ -12,7 +12,13 @@ use kernel::{
     error::to_result,
     fs::File,
     prelude::*,
-    sync::aref::ARef,
+    sync::{
+        aref::ARef,
+        atomic::{
+            Atomic,
+            Relaxed, //
+        }, //
+    },
     types::NotThreadSafe, //
 };
 
@@ -53,9 +59,13 @@ pub(crate) struct Space {
 }
 
 impl BackingFile {
-    /// Wraps `file`, which fulfils the type invariants.
-    pub(super) fn from_checked(file: ARef<File>) -> Self {
-        // INVARIANT: The caller's duty.
+    /// Wraps `file`.
+    ///
+    /// # Safety
+    ///
+    /// `file` fulfils the type invariants.
+    pub(super) unsafe fn from_checked(file: ARef<File>) -> Self {
+        // INVARIANT: By this function's contract.
         Self(file)
     }
 
@@ -137,9 +147,14 @@ impl BackingFile {
 
     /// The same without waiting: the file system may not be frozen.
     fn set_times(&self) -> Result {
-        // SAFETY: The file is valid. Nobody else changes the field: the file is in no descriptor
-        // table and nothing is written through it.
-        unsafe { (*self.0.as_ptr()).f_mode &= !ffi::FMODE_NOCMTIME };
+        // SAFETY: The file is valid.
+        let mode = unsafe { &raw mut (*self.0.as_ptr()).f_mode };
+        // SAFETY: As above. Of an open file that is in no descriptor table nobody else changes the
+        // field, and who reads it finds the old value or the new one.
+        let mode = unsafe { Atomic::from_ptr(mode) };
+
+        // All who may be here at the same time clear the same bit.
+        mode.store(mode.load(Relaxed) & !ffi::FMODE_NOCMTIME, Relaxed);
         // SAFETY: The file is valid and open for writing; the function sees to it that the mount is
         // writable.
         to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })
@@ -167,8 +182,10 @@ impl BackingFile {
     ///
     /// Any context. Others may come and go right after, unless the caller keeps them from it.
     pub(crate) fn is_shared(&self) -> bool {
-        // SAFETY: The file is valid, and has at least the reference of `self.0`.
-        let count = unsafe { ffi::file_ref_read(&raw mut (*self.0.as_ptr()).f_ref) };
+        // SAFETY: The file is valid.
+        let count = unsafe { &raw mut (*self.0.as_ptr()).f_ref };
+        // SAFETY: As above, and it has at least the reference of `self.0`.
+        let count = unsafe { ffi::file_ref_read(count) };
 
         count > 1
     }
@@ -198,9 +215,10 @@ impl BackingFile {
         // SAFETY: The file holds a reference to its inode, whose file system never changes.
         let sb = unsafe { (*inode(&self.0)).i_sb };
 
-        // SAFETY: An inode in use keeps its super block. The field is set once, and read as others
-        // do that race with it.
-        let queue = unsafe { (&raw const (*sb).s_dio_done_wq).read_volatile() };
+        // SAFETY: An inode in use keeps its super block.
+        let queue = unsafe { &raw const (*sb).s_dio_done_wq };
+        // SAFETY: As above. The field is set once, and read as others do that race with it.
+        let queue = unsafe { queue.read_volatile() };
         if !queue.is_null() {
             return Ok(());
         }
@@ -214,8 +232,10 @@ impl BackingFile {
         // SAFETY: The file holds a reference to its inode, whose file system never changes.
         let sb = unsafe { (*inode(&self.0)).i_sb };
 
-        // SAFETY: An inode in use keeps its super block, and that its type.
-        let flags = unsafe { (*(*sb).s_type).fs_flags };
+        // SAFETY: An inode in use keeps its super block.
+        let kind = unsafe { (*sb).s_type };
+        // SAFETY: A super block keeps its type.
+        let flags = unsafe { (*kind).fs_flags };
         flags & ffi::FS_REQUIRES_DEV != 0
     }
 

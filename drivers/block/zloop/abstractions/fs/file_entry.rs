@@ -166,9 +166,11 @@ impl FileEntry<'_> {
 
     /// Whether something may be mounted on the file.
     fn is_mount_point(&self) -> bool {
-        // SAFETY: By the type invariant the entry is valid. Others change other bits of the field
-        // meanwhile, hence the volatile read, as in `READ_ONCE()`.
-        let flags = unsafe { (&raw const (*self.path.dentry).d_flags).read_volatile() };
+        // SAFETY: By the type invariant the entry is valid.
+        let flags = unsafe { &raw const (*self.path.dentry).d_flags };
+        // SAFETY: As above. Others change other bits of the field meanwhile, hence the volatile
+        // read, as in `READ_ONCE()`.
+        let flags = unsafe { flags.read_volatile() };
 
         flags & ffi::DCACHE_MOUNTED != 0
     }

@@ -112,8 +112,11 @@ fn inode(file: &File) -> *mut bindings::inode {
 
 /// Returns the path (mount and directory entry) of `file`. It lives as long as the reference.
 fn path(file: &File) -> *const bindings::path {
-    // SAFETY: `file` points to a valid `struct file`; both members of the union are the path.
-    unsafe { &raw const (*file.as_ptr()).__bindgen_anon_1.f_path }
+    // SAFETY: `file` points to a valid `struct file`.
+    let path = unsafe { &raw const (*file.as_ptr()).__bindgen_anon_1 };
+
+    // Both members of the union are the path.
+    path.cast()
 }
 
 /// Returns the directory entry of `file`, to which `file` holds a reference.

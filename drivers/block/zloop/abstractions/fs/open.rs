@@ -227,8 +227,10 @@ impl BackingFile {
             return Err(OpenError::OtherMount);
         }
 
-        // SAFETY: `file` holds a reference to its inode; both members of the union are the count.
-        let links = unsafe { &raw const (*inode).__bindgen_anon_1.i_nlink };
+        // SAFETY: `file` holds a reference to its inode.
+        let links = unsafe { &raw const (*inode).__bindgen_anon_1 };
+        // Both members of the union are the count.
+        let links = links.cast::<kernel::ffi::c_uint>();
 
         // SAFETY: `links` is valid for reads. A link(2) may change it meanwhile, hence the
         // volatile read, as in `READ_ONCE()`.
@@ -256,7 +258,7 @@ impl BackingFile {
         // SAFETY: As above.
         unsafe { (*file.as_ptr()).f_flags |= ffi::O_NOATIME };
 
-        // INVARIANT: All of it was checked here, except read-write, which `OpenOptions` asks for.
-        Ok(Self::from_checked(file))
+        // SAFETY: All of it was checked here, except read-write, which `OpenOptions` asks for.
+        Ok(unsafe { Self::from_checked(file) })
     }
 }
