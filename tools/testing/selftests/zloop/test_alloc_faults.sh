@@ -11,8 +11,10 @@ FAST=submit_inline=1,prealloc_kb=1024,fua=1
 LONG=submit_inline=0,fua=0
 # Each case chooses them.
 ZLOOP_OPTIONS=
-# Of add, which has about 900 places, every n-th one only; 1 is all of them, and takes long.
+# Of add, which has about 900 places, every n-th one only; 1 is all of them, and takes long. With another seed it is others.
 STRIDE=${ZLOOP_FAULT_STRIDE:-23}
+SOME=(--stride "$STRIDE" --first $((${ZLOOP_SEED:-0} % STRIDE)))
+TALLY=$(mktemp)
 
 need_faults() {
 	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug 2> /dev/null
@@ -23,18 +25,21 @@ need_faults() {
 
 # What is allocated in work items for an append can be done without, and so for a FLUSH: one file is synced after the other.
 MAY_ALL_SUCCEED=
+# Operations that allocate nothing there: a regular expression.
+NONE_IN=
 
-# walk ARGUMENT...: of zbdtool faults. Fails unless faults came and some of them were noticed.
+# walk ARGUMENT...: of zbdtool faults. Fails unless each operation met faults, and some were noticed.
 walk() {
-	local out line injected=0 failed=0
+	local out line injected failed=0
 	out=$("$ZBDTOOL" faults "$@") || fail "$out"
 	diag "$out"
 	while read -r line; do
 		[[ $line =~ injected=([0-9]+)\ failed=([0-9]+) ]] || continue
-		injected=$((injected + BASH_REMATCH[1]))
-		failed=$((failed + BASH_REMATCH[2]))
+		printf '%s\n' "${BASH_REMATCH[*]:1}" >> "$TALLY"
+		injected=${BASH_REMATCH[1]} failed=$((failed + BASH_REMATCH[2]))
+		[ "$injected" != 0 ] || [[ $line =~ ^($NONE_IN)\  ]] || fail "nothing was tested: $line"
 	done <<< "$out"
-	[[ $injected != 0 && $failed$MAY_ALL_SUCCEED != 0 ]] || fail "$injected faults, $failed failures: nothing was tested"
+	[[ $failed$MAY_ALL_SUCCEED != 0 ]] || fail "no fault was noticed"
 }
 
 # What kmemleak finds that was not there when the case began.
@@ -61,9 +66,9 @@ control_walk() {
 	no_leaks
 }
 
-t_add_tmpfs() { control_walk tmpfs add --stride "$STRIDE"; }
-t_add_xfs() { control_walk xfs add --stride "$STRIDE"; }
-t_add_again() { control_walk xfs add --again --stride "$STRIDE"; }
+t_add_tmpfs() { control_walk tmpfs add "${SOME[@]}"; }
+t_add_xfs() { control_walk xfs add "${SOME[@]}"; }
+t_add_again() { control_walk xfs add --again "${SOME[@]}"; }
 t_remove() { control_walk xfs remove; }
 
 # first_use_walk PLACE: a zone's file is opened by the first read, in a work item.
@@ -152,4 +157,6 @@ tap_run t_workers_xfs "I/O in work items, slab objects, XFS"
 tap_run t_workers_pages_xfs "I/O in work items, pages, XFS"
 tap_run t_append "native appends"
 tap_run t_append_ordered "native appends, ordered"
+diag "$(awk '{ injected += $1; failed += $2 } END { printf "%d faults, %d of them noticed", injected, failed }' "$TALLY")"
+rm "$TALLY"
 tap_end

@@ -53,6 +53,9 @@ pub struct ControlArgs {
     /// Only every n-th place
     #[arg(long, default_value_t = 1)]
     stride: u32,
+    /// Place to begin with, from 0 on
+    #[arg(long, default_value_t = 0)]
+    first: u32,
 }
 
 /// All files below a directory with their sizes.
@@ -273,7 +276,7 @@ pub fn run(command: &Command) -> io::Result<bool> {
     Ok(print(
         what,
         args.place,
-        inject::walk(|step| round(&dev, &inj, step * args.stride)),
+        inject::walk(|step| round(&dev, &inj, args.first + step * args.stride)),
     ))
 }
 
