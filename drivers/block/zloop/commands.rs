@@ -72,6 +72,8 @@ pub(crate) enum Stage {
     Moved(Progress, Result<u32>),
     /// Its data was moved or not, but a write before it is not over for the block layer.
     Settling(Progress, Result),
+    /// It was refused, but a write before it is not over for the block layer.
+    Refused(Refusal),
     /// A reset of all zones has come to this one and has its turn, or waits for it.
     ResetAll { zone: ZoneNo },
 }
@@ -141,6 +143,12 @@ impl Operations for Driver {
                     let_writes_end(&rq, zone.no);
                 }
                 transfer::settle(rq, progress, result);
+            }
+            Stage::Refused(refusal) => {
+                if let Some(zone) = zone_of(&rq) {
+                    let_writes_end(&rq, zone.no);
+                }
+                finish(rq, Err(refusal));
             }
             Stage::Moving(_) => rq.end(Status::IO_ERROR),
         }

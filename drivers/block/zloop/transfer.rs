@@ -203,9 +203,23 @@ pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: 
             if let Some(zone) = zone_of(&rq) {
                 zone.turn.give_back(followers);
             }
-            finish(rq, Err(refusal));
+            refuse(rq, refusal);
         }
     }
+}
+
+/// Ends a write or an append that was not admitted to the zone whose turn it has. The block layer
+/// may have given up the write plug for it nevertheless.
+fn refuse(mut rq: Request, refusal: Refusal) {
+    let Some(zone) = zone_of(&rq) else {
+        return rq.end(Status::IO_ERROR);
+    };
+
+    if zone.note_refused(rq.op() == Op::ZoneAppend) && commands::is_write_ending(&rq, zone.no) {
+        rq.command_mut().stage = Stage::Refused(refusal);
+        return rq.defer();
+    }
+    finish(rq, Err(refusal));
 }
 
 /// Appends to be written together: how many sectors there is room for.

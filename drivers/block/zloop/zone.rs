@@ -97,7 +97,7 @@ struct Sequential {
     /// The zone may be open: it was, and nobody has seen since that it is not. Who finds this unset
     /// need not take the lock of the set of open zones.
     may_be_open: bool,
-    /// There was a write, no append, since the last append or reset.
+    /// There was a write, no append, since the last append or reset; it may have been refused.
     written_to: bool,
     /// A write has failed since the last reset.
     failed: bool,
@@ -156,6 +156,11 @@ impl Sequential {
 
         self.may_be_open = openness != Openness::Closed;
         openness
+    }
+
+    /// Notes a write or an append. Returns whether it is the first append after a write.
+    fn note_sent(&mut self, is_append: bool) -> bool {
+        core::mem::replace(&mut self.written_to, !is_append) && is_append
     }
 
     /// Closes the zone, which has the number `no`, if it is open.
@@ -286,14 +291,23 @@ impl Zone {
     ///
     /// What was in the zone is gone whether a flush follows or not.
     pub(crate) fn reset(&self, device: &Device) -> Result<(), Refusal> {
+        self.empty(device)?;
+
+        let mut state = self.state.lock();
+        let seq = state.sequential()?;
+
+        seq.written_to = false;
+        seq.failed = false;
+        Ok(())
+    }
+
+    fn empty(&self, device: &Device) -> Result<(), Refusal> {
         self.resize(
             device,
             condition::reset,
             |_| 0,
             |seq| {
                 seq.wp.reset();
-                seq.written_to = false;
-                seq.failed = false;
                 seq.cache = CacheMark {
                     flushed: 0,
                     flushing: None,

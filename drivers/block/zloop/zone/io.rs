@@ -131,7 +131,7 @@ impl Zone {
         seq.may_be_open = true;
         device.open_implicitly(self.no)?;
 
-        let after_write = core::mem::replace(&mut seq.written_to, at.is_some()) && at.is_none();
+        let after_write = seq.note_sent(at.is_none());
 
         drop(state);
         if let Some(step) = step {
@@ -164,6 +164,15 @@ impl Zone {
         state.written = true;
         state.mark_dirty(device, self.no);
         Ok(())
+    }
+
+    /// Notes that a write that came was refused, or an append. Returns whether it is the first append
+    /// after a write. Needs the turn.
+    pub(crate) fn note_refused(&self, is_append: bool) -> bool {
+        self.state
+            .lock()
+            .sequential()
+            .is_ok_and(|seq| seq.note_sent(is_append))
     }
 
     /// Notes that a write fails.

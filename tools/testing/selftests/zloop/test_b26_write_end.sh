@@ -41,6 +41,17 @@ t_append() {
 	overtake nr_queues=2 --then append --bs "$NVMET_SAFE_LEN"
 }
 
+# The zone has room for 1 MiB.
+t_refused_append() {
+	backing_tmpfs
+	overtake zone_capacity_mb=1,nr_queues=2 --then append-too-much --bs 131072
+}
+
+t_failed_append() {
+	backing_tmpfs
+	overtake nr_queues=2,max_open_zones=1 --open 2 --then append --bs "$NVMET_SAFE_LEN"
+}
+
 t_failed_report() {
 	backing_tmpfs
 	overtake nr_queues=2,max_open_zones=1 --open 2 --then report
@@ -55,6 +66,8 @@ tap_run t_reset "reset of the zone"
 tap_run t_two_queues "two queues, ext4"
 tap_run t_reset_all "reset of all zones"
 tap_run t_append "append after a write"
+tap_run t_refused_append "append that is refused after a write"
+tap_run t_failed_append "append after a write that fails"
 tap_run t_failed_report "report after a write that fails"
 tap_run t_failed_reset_all "reset of all zones after a write that fails"
 tap_end

@@ -52,6 +52,8 @@ enum Then {
     Report,
     /// An append to the zone
     Append,
+    /// An append of two blocks, for which there is no room in the zone, but for one of them
+    AppendTooMuch,
 }
 
 /// How long the processor on which a write has ended is kept busy. What waits for it goes on afterwards.
@@ -116,7 +118,8 @@ impl<'a> Writer<'a> {
             nvme: nvme.transpose()?,
             zone_size: geometry.zone_size,
             size: geometry.zone_size * u64::from(geometry.nr_zones),
-            buf: Buffer::new(args.bs),
+            // For two blocks, and one at a time.
+            buf: Buffer::new(2 * args.bs),
         })
     }
 
@@ -124,8 +127,20 @@ impl<'a> Writer<'a> {
     fn write(&mut self, nr: usize) -> Result<(), Errno> {
         let pos = u64::from(self.args.zone) * self.zone_size + (nr * self.args.bs) as u64;
 
-        pattern::fill(self.buf.bytes_mut(), 1, pos);
-        uapi::pwrite(&self.file, self.buf.bytes(), pos).map(|_| ())
+        let block = &mut self.buf.bytes_mut()[..self.args.bs];
+
+        pattern::fill(block, 1, pos);
+        uapi::pwrite(&self.file, block, pos).map(|_| ())
+    }
+
+    /// Appends so many blocks.
+    fn append(&mut self, blocks: usize) -> Outcome {
+        let data = &mut self.buf.bytes_mut()[..blocks * self.args.bs];
+
+        match &self.nvme {
+            Some(namespace) => namespace.append(self.args.zone, data),
+            None => Outcome::Failed(Errno::ENODEV),
+        }
     }
 
     fn zone_op(&self, op: ZoneOp, zone: u32) -> Result<(), Errno> {
@@ -137,8 +152,23 @@ impl<'a> Writer<'a> {
         )
     }
 
-    /// Does what follows the first write; returns the block at which the zone can be written to.
-    fn go_on(&mut self) -> Result<usize, Errno> {
+    /// Fills the zone but for the last blocks; returns the one that is written to next.
+    fn fill(&mut self, but: usize) -> Result<usize, Errno> {
+        let start = u64::from(self.args.zone) * self.zone_size / SECTOR;
+        let capacity = match zones::report(&self.file, start, 1, false).as_deref() {
+            Ok([zone]) => (zone.capacity * SECTOR) as usize / self.args.bs,
+            _ => return Err(Errno::EBADMSG),
+        };
+        let next = capacity.checked_sub(but).ok_or(Errno::EINVAL)?;
+
+        for nr in 0..next {
+            self.write(nr)?;
+        }
+        Ok(next)
+    }
+
+    /// Does what follows the first write, to block `first`; returns the block at which the zone can be written to.
+    fn go_on(&mut self, first: usize) -> Result<usize, Errno> {
         let zone = self.args.zone;
 
         match self.args.then {
@@ -154,27 +184,34 @@ impl<'a> Writer<'a> {
                     _ => Err(Errno::EBADMSG),
                 }
             }
-            Then::Append => match self
-                .nvme
-                .as_ref()
-                .map(|ns| ns.append(zone, self.buf.bytes_mut()))
-            {
-                Some(Outcome::Done(_)) => Ok(2),
-                Some(Outcome::Failed(errno)) => Err(errno),
-                _ => Err(Errno::EIO),
+            Then::Append => match self.append(1) {
+                // After the first write, if that did not have to fail.
+                Outcome::Done(_) => Ok(first + 2 - usize::from(self.args.open.is_some())),
+                Outcome::Failed(errno) => Err(errno),
+                Outcome::Status(_) => Err(Errno::EIO),
+            },
+            Then::AppendTooMuch => match self.append(2) {
+                Outcome::Status(_) => Ok(first + 1),
+                Outcome::Failed(errno) => Err(errno),
+                Outcome::Done(_) => Err(Errno::EEXIST),
             },
         }
     }
 
     /// One round; calls `written` after the first write. Returns what came of the steps.
-    fn round(&mut self, written: &impl Fn()) -> [(&'static str, Result<(), Errno>); 7] {
+    fn round(&mut self, written: &impl Fn()) -> [(&'static str, Result<(), Errno>); 8] {
         let mut held = Ok(());
         let mut closed = Ok(());
 
         if let Some(zone) = self.args.open {
             held = self.zone_op(ZoneOp::Open, zone);
         }
-        let mut first = self.write(0);
+        let filled = match self.args.then {
+            Then::AppendTooMuch => self.fill(2),
+            _ => Ok(0),
+        };
+        let at = filled.unwrap_or(0);
+        let mut first = self.write(at);
         written();
         if let Some(zone) = self.args.open {
             first = match first {
@@ -183,12 +220,18 @@ impl<'a> Writer<'a> {
             };
             closed = self.zone_op(ZoneOp::Close, zone);
         }
-        let then = self.go_on();
+        let then = self.go_on(at);
         let next = then.unwrap_or(0);
-        let (second, third) = (self.write(next), self.write(next + 1));
+        let second = self.write(next);
+        let third = match self.args.then {
+            // The zone has no room for it.
+            Then::AppendTooMuch => Ok(()),
+            _ => self.write(next + 1),
+        };
 
         [
             ("open", held),
+            ("filling", filled.map(|_| ())),
             ("first write", first),
             ("close", closed),
             ("what follows", then.map(|_| ())),
