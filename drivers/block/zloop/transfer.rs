@@ -107,9 +107,6 @@ fn transfer(
         Some(_) => device.counters.inline.count(),
         None => device.counters.deferred.count(),
     }
-    if rq.is_fua() {
-        device.counters.fua.count();
-    }
     progress.may_wait = nested.is_none();
     progress.releases = device.releases();
     rq.command_mut().stage = Stage::Moving(progress);
@@ -276,9 +273,6 @@ fn gather(rq: &mut Request) {
     }
     rq.followers().for_each(|next| {
         next.device().counters.joined.count();
-        if next.is_fua() {
-            next.device().counters.fua.count();
-        }
     });
 }
 
@@ -378,6 +372,9 @@ pub(crate) fn settle(mut rq: Request, mut progress: Progress, result: Result) {
     }
     if is_conventional(&rq) {
         zone.note_write(rq.device());
+        if outcome.is_ok() {
+            count_fua(&rq);
+        }
         return end(rq, outcome);
     }
 
@@ -480,6 +477,12 @@ fn in_order(mut rq: Request) -> RequestList<Driver> {
     all
 }
 
+fn count_fua(rq: &Request) {
+    if rq.is_fua() {
+        rq.device().counters.fua.count();
+    }
+}
+
 /// Ends requests well whose data was written one behind the other, from `sector` on.
 fn end_written(mut requests: RequestList<Driver>, mut sector: Sector) {
     while let Some(mut rq) = requests.pop() {
@@ -489,6 +492,7 @@ fn end_written(mut requests: RequestList<Driver>, mut sector: Sector) {
             rq.set_sector(sector);
         }
         sector += len;
+        count_fua(&rq);
         rq.end(Status::OK);
     }
 }
