@@ -58,7 +58,12 @@ pub(crate) fn discard(device: &Device) {
 
         let wp = device.geometry.zone_start(zone.no) + flushed;
         let cut = |file: BackingFile| {
-            file.truncate(flushed << kernel::block::SECTOR_SHIFT)?;
+            let end = flushed << kernel::block::SECTOR_SHIFT;
+
+            // What somebody else has cut off does not come back as zeros.
+            if file.stat_size()? > end {
+                file.truncate(end)?;
+            }
             // A reset leaves the record of what it erased.
             store(&file, wp)
         };

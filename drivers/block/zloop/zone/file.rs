@@ -183,7 +183,8 @@ impl Zone {
             .is_ok_and(|seq| seq.ahead.is_ahead_of(seq.wp.offset()))
     }
 
-    /// Gives back the blocks beyond the write pointer. Needs the turn; sleeps if there are any.
+    /// Gives back the blocks beyond the write pointer, unless somebody else has changed the size of
+    /// the file. Needs the turn; sleeps if there are any.
     ///
     /// Returns whether there were. What goes wrong shows in the size of the file, if it matters.
     pub(crate) fn release_ahead(&self, device: &Device) -> bool {
@@ -200,9 +201,11 @@ impl Zone {
             seq.wp.offset()
         };
 
+        let end = wp << SECTOR_SHIFT;
+
         self.file(device).is_ok_and(|file| {
             // Another task may have opened it, and found it changed.
-            self.state.lock().is_good() && file.truncate(wp << SECTOR_SHIFT).is_ok()
+            self.state.lock().is_good() && file.size() == end && file.truncate(end).is_ok()
         })
     }
 

@@ -61,6 +61,43 @@ t_truncated_ext4() { t_truncated ext4; }
 t_truncated_xfs() { t_truncated xfs; }
 t_truncated_tmpfs() { t_truncated tmpfs; }
 
+# What was cut off stays cut off when the device is removed, though blocks were allocated ahead of the write pointer, and
+# though a cache is discarded. What was added stays, too.
+t_cut_for_good() {
+	local options=${2:-}
+	backing "$1"
+	add "$O${options:+,$options}"
+	steps "$DEV" <<-END
+	write z1 64k = ok
+	write z2 64k = ok
+	write z3 64k = ok
+	write z4 64k = ok
+	fsync = ok
+	write z1+64k 64k = ok
+	write z2+64k 64k = ok
+	write z3+64k 64k = ok
+	write z4+64k 64k = ok
+	END
+	truncate -s 0 "$BDIR/0/seq-000001"
+	truncate -s 32k "$BDIR/0/seq-000002"
+	[ -n "$options" ] || truncate -s 512k "$BDIR/0/seq-000003"
+	steps "$DEV" <<< "close z1-2 = ok"
+	remove
+	add "$O"
+	steps "$DEV" <<-END
+	report z1 = EMPTY
+	report z2 = CLOSED +32k
+	report z3 = CLOSED +$3
+	report z4 = CLOSED +$4
+	read z2 32k = ok
+	read z4 64k = ok
+	END
+}
+
+t_cut_for_good_xfs() { t_cut_for_good xfs "" 512k 128k; }
+t_cut_for_good_ext4() { t_cut_for_good ext4 "" 512k 128k; }
+t_cut_for_good_discard() { t_cut_for_good xfs discard_write_cache 64k 64k; }
+
 # A conventional zone's file cut off: what is missing is an error, and it can be written again.
 t_truncated_conventional() {
 	begin "$1"
@@ -345,6 +382,9 @@ t_meddling_inline() { t_meddling submit_inline=1,prealloc_kb=1024,fua=1; }
 tap_run t_truncated_ext4 "cut off, ext4"
 tap_run t_truncated_xfs "cut off, XFS"
 tap_run t_truncated_tmpfs "cut off, tmpfs"
+tap_run t_cut_for_good_xfs "cut off and added again, XFS"
+tap_run t_cut_for_good_ext4 "cut off and added again, ext4"
+tap_run t_cut_for_good_discard "cut off and added again, discard_write_cache"
 tap_run t_truncated_conventional_ext4 "the file of a conventional zone cut off, ext4"
 tap_run t_truncated_conventional_xfs "the same on XFS, before it is used"
 tap_run t_truncated_conventional_tmpfs "the same on tmpfs"
