@@ -10,7 +10,10 @@
 use crate::{
     abstractions::{
         block::{
-            gen_disk::NewDisk,
+            gen_disk::{
+                Disk,
+                NewDisk, //
+            },
             limits::ZonedLimits,
             request_io::Caching,
             tag_set::TagSet, //
@@ -73,7 +76,8 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     reservation.claim_directory(store.directory().clone())?;
     store.examine()?;
     let existing = store.is_existing();
-    let (zones, file, block) = zones(&mut store, &geometry, options)?;
+    let parts = parts(&mut store, &geometry, options)?;
+    let block_size = parts.block.block_size;
 
     if options.ordered_zone_append && !options.zone_append {
         pr_warn!("add: ordered_zone_append has no effect with zone_append=0\n");
@@ -81,10 +85,40 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     store.write_record()?;
     store.sync()?;
 
-    let nr_queues = options.nr_queues.min(task::num_online_cpus());
+    let disk =
+        make_disk(options, geometry, reservation.clone(), &store, parts).inspect_err(|error| {
+            pr_err!(
+                "zloop{}: the disk cannot be set up: error {}\n",
+                id,
+                error.to_errno()
+            );
+        })?;
+
+    store.keep();
+    registry::publish(id, disk);
+    pr_info!(
+        "zloop{}: {} {} zones of {} MiB, {} B blocks, {} zone append\n",
+        id,
+        if existing { "restored" } else { "created" },
+        geometry.nr_zones(),
+        geometry.zone_size() >> 11,
+        block_size,
+        match (options.zone_append, options.ordered_zone_append) {
+            (false, _) => "emulated",
+            (true, false) => "native",
+            (true, true) => "ordered native",
+        }
+    );
+    Ok(())
+}
+
+/// How the device works.
+fn config(options: &AddOptions<'_>, parts: &Parts) -> Config {
+    let file = &parts.file;
     let direct = !options.buffered_io;
-    let config = Config {
-        block_size: block.block_size,
+
+    Config {
+        block_size: parts.block.block_size,
         caching: if options.buffered_io {
             Caching::Buffered
         } else if file.logs_writes_in_flight() {
@@ -102,14 +136,28 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         } else {
             0
         },
-    };
+    }
+}
+
+/// Makes the disk, and has it appear.
+fn make_disk(
+    options: &AddOptions<'_>,
+    geometry: Geometry,
+    reservation: Arc<Reservation>,
+    store: &Store<'_>,
+    parts: Parts,
+) -> Result<Disk<Driver>> {
+    let id = reservation.id();
+    let nr_queues = options.nr_queues.min(task::num_online_cpus());
+    let config = config(options, &parts);
+
     if config.inline {
-        file.prepare_async()?;
+        parts.file.prepare_async()?;
     }
     let limits = ZonedLimits {
-        block_size: block.block_size,
+        block_size: parts.block.block_size,
         dma_alignment: match config.caching {
-            Caching::Direct | Caching::DirectSync => block.dma_alignment,
+            Caching::Direct | Caching::DirectSync => parts.block.dma_alignment,
             Caching::Buffered => 0,
         },
         zone_sectors: u32::try_from(geometry.zone_size())?,
@@ -121,23 +169,27 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
         fua: options.fua
             && !options.discard_write_cache
             && !options.buffered_io
-            && file.is_known_to_sync()
-            && !file.logs_writes_in_flight(),
+            && parts.file.is_known_to_sync()
+            && !parts.file.logs_writes_in_flight(),
         max_open_zones: options.max_open_zones,
     };
     let device = Arc::pin_init(
         Device::new(
-            reservation.clone(),
+            reservation,
             geometry,
             config,
-            zones,
-            Files::new(store.directory().clone(), direct, options.max_open_files),
+            parts.zones,
+            Files::new(
+                store.directory().clone(),
+                !options.buffered_io,
+                options.max_open_files,
+            ),
             options.max_open_zones,
             nr_queues.saturating_mul(options.queue_depth),
         )?,
         GFP_KERNEL,
     )?;
-    if !existing {
+    if !store.is_existing() {
         // The sizes of the new files; the first flush makes them durable.
         // CAST: The number of zones fits.
         for zone in device.zones.iter().take(geometry.nr_conv_zones() as usize) {
@@ -157,33 +209,20 @@ pub(crate) fn add(options: &AddOptions<'_>) -> Result {
     )?;
 
     disk.revalidate_zones()?;
-    let disk = disk.add()?;
+    disk.add()
+}
 
-    store.keep();
-    registry::publish(id, disk);
-    pr_info!(
-        "zloop{}: {} {} zones of {} MiB, {} B blocks, {} zone append\n",
-        id,
-        if existing { "restored" } else { "created" },
-        geometry.nr_zones(),
-        geometry.zone_size() >> 11,
-        block.block_size,
-        match (options.zone_append, options.ordered_zone_append) {
-            (false, _) => "emulated",
-            (true, false) => "native",
-            (true, true) => "ordered native",
-        }
-    );
-    Ok(())
+/// What a device is made of.
+struct Parts {
+    zones: PinnedSlice<Zone>,
+    /// The file of the first zone.
+    file: BackingFile,
+    block: BlockGeometry,
 }
 
 /// Finds or makes the files of all zones and checks them. The first one is open; it decides on the
 /// block size.
-fn zones(
-    store: &mut Store<'_>,
-    geometry: &Geometry,
-    options: &AddOptions<'_>,
-) -> Result<(PinnedSlice<Zone>, BackingFile, BlockGeometry)> {
+fn parts(store: &mut Store<'_>, geometry: &Geometry, options: &AddOptions<'_>) -> Result<Parts> {
     let size = store.provide_zone(0)?;
     let first = store.open_zone(0)?;
     let block = block_geometry(&first.direct_io_facts());
@@ -233,7 +272,11 @@ fn zones(
             )
         })?;
     }
-    Ok((zones, first, block))
+    Ok(Parts {
+        zones,
+        file: first,
+        block,
+    })
 }
 
 /// Checks the file of one zone, of `size` bytes; returns its write pointer, if it has one.

@@ -147,26 +147,33 @@ impl Reservation {
             pr_err!("add: id={}: out of range\n", id);
             return Err(EINVAL);
         }
-        match registry.position(id) {
-            Ok(_) => {
-                pr_err!("add: id={}: there is such a device\n", id);
-                Err(EEXIST)
-            }
-            Err(at) => {
-                let entry = Entry {
-                    id,
-                    directory: None,
-                    state: State::Adding,
-                };
+        if let Some(entry) = registry.entry(id) {
+            let why = match entry.state {
+                State::Adding => "the device is being added already",
+                State::Live(_) => "there is such a device",
+                State::Removing => "the device is being removed",
+                State::Removed => "the device was removed, and is still open",
+            };
 
-                registry.entries.reserve(1, GFP_KERNEL)?;
-                registry
-                    .entries
-                    .insert_within_capacity(at, entry)
-                    .map_err(|_| ENOMEM)?;
-                Ok(Self { id })
-            }
+            pr_err!("add: id={}: {}\n", id, why);
+            return Err(EEXIST);
         }
+
+        let at = match registry.position(id) {
+            Ok(at) | Err(at) => at,
+        };
+        let entry = Entry {
+            id,
+            directory: None,
+            state: State::Adding,
+        };
+
+        registry.entries.reserve(1, GFP_KERNEL)?;
+        registry
+            .entries
+            .insert_within_capacity(at, entry)
+            .map_err(|_| ENOMEM)?;
+        Ok(Self { id })
     }
 
     pub(crate) fn id(&self) -> u32 {

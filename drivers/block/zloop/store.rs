@@ -8,12 +8,14 @@
 
 #![forbid(unsafe_code)]
 
+mod found;
+
+use self::found::Found;
 use crate::{
     abstractions::{
         fs::{
             BackingFile,
             Directory,
-            EntryKind,
             OpenError,
             OpenOptions, //
         },
@@ -22,7 +24,6 @@ use crate::{
     model::{
         geometry::Geometry,
         layout::{
-            ZoneFile,
             GEOMETRY_FILE,
             RECORD_MAX, //
         },
@@ -32,6 +33,7 @@ use crate::{
     path::Path,
 };
 use kernel::{
+    fmt,
     prelude::*,
     sync::Arc, //
 };
@@ -63,42 +65,6 @@ impl Drop for MadeDirectory<'_> {
         }
         if let Err(error) = Directory::remove(self.path) {
             complain(self.id, self.path, "cannot be removed", error);
-        }
-    }
-}
-
-/// What [`Store::examine`] sees in the directory.
-#[derive(Default)]
-struct Found {
-    /// Zone files of the device asked for.
-    zones: ZoneNo,
-    /// There is a geometry file.
-    record: bool,
-    /// A zone file that the device asked for does not have.
-    foreign: Option<ZoneFile>,
-    /// A zone whose name is taken by something else.
-    not_regular: Option<ZoneNo>,
-}
-
-impl Found {
-    fn add(&mut self, geometry: &Geometry, name: &[u8], kind: EntryKind) {
-        if name == GEOMETRY_FILE.to_bytes() {
-            self.record = true;
-        }
-        let Some(file) = ZoneFile::parse(name) else {
-            return;
-        };
-        let no = file.no();
-
-        if no >= geometry.nr_zones() || geometry.zone_file(no) != file {
-            // The lowest, so that the message does not depend on the order of the directory.
-            if self.foreign.is_none_or(|other| no < other.no()) {
-                self.foreign = Some(file);
-            }
-        } else if matches!(kind, EntryKind::Regular | EntryKind::Unknown) {
-            self.zones = self.zones.saturating_add(1);
-        } else {
-            self.not_regular = Some(self.not_regular.map_or(no, |other| other.min(no)));
         }
     }
 }
@@ -161,10 +127,12 @@ impl<'a> Store<'a> {
     pub(crate) fn examine(&mut self) -> Result {
         let mut found = Found::default();
 
-        self.directory.for_each(|entry| {
-            found.add(&self.geometry, entry.name, entry.kind);
-            Ok(())
-        })?;
+        self.directory
+            .for_each(|entry| {
+                found.add(&self.geometry, entry.name, entry.kind);
+                Ok(())
+            })
+            .inspect_err(|error| self.complain(fmt!("cannot list the directory"), *error))?;
         if found.zones == 0 && found.foreign.is_none() && found.not_regular.is_none() {
             // A geometry file left by a device whose zone files were deleted says nothing of a new
             // one.
@@ -205,7 +173,9 @@ impl<'a> Store<'a> {
             .directory
             .open_file(GEOMETRY_FILE, OpenOptions::new())
             .inspect_err(|error| pr_err!("zloop{}: the geometry file {}\n", self.id, error))?;
-        let len = file.read_at(&mut buf, 0)?;
+        let len = file
+            .read_at(&mut buf, 0)
+            .inspect_err(|error| self.complain(fmt!("cannot read the geometry file"), *error))?;
         let stored = match Geometry::decode(buf.get(..len).unwrap_or(&[])) {
             // Trailing bytes are not understood either, so a longer file is refused as well.
             Ok(stored) => stored,
@@ -235,21 +205,24 @@ impl<'a> Store<'a> {
     /// Writes the geometry file if there is none. A device that exists does without if there is no
     /// room for one.
     pub(crate) fn write_record(&mut self) -> Result {
-        match self.make_record() {
-            Err(error) if self.is_existing() => {
-                pr_warn!(
-                    "zloop{}: cannot write the geometry file: error {}\n",
-                    self.id,
-                    error.to_errno()
-                );
-                if self.made_record {
-                    self.remove_file(GEOMETRY_FILE);
-                    self.made_record = false;
-                }
-                Ok(())
-            }
-            result => result,
+        let Err(error) = self.make_record() else {
+            return Ok(());
+        };
+
+        if !self.is_existing() {
+            self.complain(fmt!("cannot write the geometry file"), error);
+            return Err(error);
         }
+        pr_warn!(
+            "zloop{}: cannot write the geometry file: error {}\n",
+            self.id,
+            error.to_errno()
+        );
+        if self.made_record {
+            self.remove_file(GEOMETRY_FILE);
+            self.made_record = false;
+        }
+        Ok(())
     }
 
     fn make_record(&mut self) -> Result {
@@ -287,7 +260,9 @@ impl<'a> Store<'a> {
 
         if self.is_existing() {
             return match self.directory.find_file(name.as_cstr()) {
-                Ok(file) => file.stat_size(),
+                Ok(file) => file.stat_size().inspect_err(|error| {
+                    self.complain(fmt!("zone {no}: cannot find the size of the file"), *error)
+                }),
                 Err(error) => Err(self.refuse_zone(no, error)),
             };
         }
@@ -384,6 +359,11 @@ impl<'a> Store<'a> {
 
     /// Makes the directory durable if anything was made in it.
     pub(crate) fn sync(&self) -> Result {
+        self.sync_what_was_made()
+            .inspect_err(|error| self.complain(fmt!("cannot make the directory durable"), *error))
+    }
+
+    fn sync_what_was_made(&self) -> Result {
         if let Some(made) = &self.made_directory {
             sync_directory(&Directory::open(made.path.parent())?)?;
         }
@@ -424,6 +404,11 @@ impl Drop for Store<'_> {
 }
 
 impl Store<'_> {
+    /// Says what cannot be done.
+    fn complain(&self, what: fmt::Arguments<'_>, error: Error) {
+        pr_err!("zloop{}: {}: error {}\n", self.id, what, error.to_errno());
+    }
+
     fn remove_file(&self, name: &CStr) {
         if let Err(error) = self.directory.unlink(name) {
             pr_err!(
@@ -456,44 +441,4 @@ fn refuse(id: u32, no: ZoneNo, error: OpenError) {
     };
 
     pr_err!("zloop{}: zone {}: the file {}{}\n", id, no, error, hint);
-}
-
-#[kunit_tests(zloop_store)]
-mod tests {
-    use super::*;
-    use crate::model::options::AddOptions;
-
-    #[test]
-    fn directory_has_files_of_the_device_and_others() -> Result {
-        let add = AddOptions {
-            capacity_mb: 8,
-            zone_size_mb: 1,
-            conv_zones: Some(2),
-            ..Default::default()
-        };
-        let geometry = Geometry::new(&add).map_err(|_| EINVAL)?;
-        let mut found = Found::default();
-
-        for name in ["cnv-000001", "seq-000002", "seq-000007", "readme", "seq-2"] {
-            found.add(&geometry, name.as_bytes(), EntryKind::Regular);
-        }
-        assert_eq!(found.zones, 3);
-        assert!(!found.record && found.foreign.is_none() && found.not_regular.is_none());
-
-        // Of another kind, beyond the end: the lowest is remembered.
-        for name in ["seq-000009", "seq-000001", "cnv-000002", "seq-000008"] {
-            found.add(&geometry, name.as_bytes(), EntryKind::Regular);
-        }
-        assert_eq!(found.foreign, Some(ZoneFile::Sequential(1)));
-        assert_eq!(found.zones, 3);
-
-        found.add(&geometry, b"seq-000005", EntryKind::Other);
-        found.add(&geometry, b"seq-000004", EntryKind::Directory);
-        found.add(&geometry, b"seq-000006", EntryKind::Unknown);
-        found.add(&geometry, GEOMETRY_FILE.to_bytes(), EntryKind::Regular);
-        assert_eq!(found.not_regular, Some(4));
-        assert_eq!(found.zones, 4);
-        assert!(found.record);
-        Ok(())
-    }
 }

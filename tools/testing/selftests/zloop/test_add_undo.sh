@@ -42,6 +42,25 @@ t_enospc_ext4() {
 	add capacity_mb=64,zone_size_mb=4,conv_zones=3
 }
 
+# There is room for files, and none for what is in the geometry file: the log says so.
+t_enospc_blocks() {
+	[ "$ZLOOP_DRIVER" = rust ] || skip "the C driver has no geometry file"
+	backing_tmpfs size=1m
+	mkdir "$BDIR/0"
+	dd if=/dev/zero of="$BDIR/full" bs=4k 2> /dev/null
+	klog_mark
+	add_expect ENOSPC capacity_mb=80,zone_size_mb=4,conv_zones=3
+	klog_has "zloop0: cannot write the geometry file: error -28"
+	rm "$BDIR/full"
+	check_undone
+	mkdir "$BDIR/0/zloop.geometry"
+	klog_mark
+	add_expect EISDIR capacity_mb=80,zone_size_mb=4,conv_zones=3
+	klog_has "zloop0: cannot write the geometry file: error -21"
+	rmdir "$BDIR/0/zloop.geometry"
+	add capacity_mb=80,zone_size_mb=4,conv_zones=3
+}
+
 # A failed re-add deletes nothing.
 t_failed_restore_keeps_files() {
 	local before
@@ -137,6 +156,7 @@ t_id_while_creating() {
 tap_run t_enospc_inodes "ENOSPC half way through creation"
 tap_run t_enospc_own_directory "ENOSPC: the directory made by the add goes too"
 tap_run t_enospc_ext4 "ENOSPC on ext4"
+tap_run t_enospc_blocks "no blocks"
 tap_run t_failed_restore_keeps_files "a failed re-add deletes nothing"
 tap_run t_foreign_files "other files in the directory are left alone"
 if [ "$ZLOOP_DRIVER" = c ]; then
