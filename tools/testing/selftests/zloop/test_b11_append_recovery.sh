@@ -22,6 +22,7 @@ recover() {
 		rounds=$((rounds + 1))
 	done
 	background_end
+	[[ $REPLY == *" failed="[1-9]* ]] || fail "no append failed"
 	diag "failed $rounds times"
 	# A slow machine takes seconds for one.
 	[ "$rounds" -ge 2 ] || fail "only $rounds times something failed"
