@@ -449,8 +449,10 @@ t_fua_where() {
 # A task that is being killed submits the rest of its read; there is nothing wrong with that, and no error. (Here the
 # file system reads through its page cache, whatever it was asked for, and stops for a signal.)
 t_killed() {
-	local i log before reads killed=0
+	local i log before reads rounds killed=0
 	need_counters
+	scaled 12 3
+	rounds=$REPLY
 	new_loop 400
 	make_fs ext4 "$LOOP"
 	mount_backing "$LOOP" data=journal ext4
@@ -459,7 +461,7 @@ t_killed() {
 	gains inline <<< "read z1 16m = ok"
 	[ "$REPLY" -ge 1 ] || fail "reads are not done by the submitter"
 	klog_mark
-	for ((i = 0; i < 12; i++)); do
+	for ((i = 0; i < rounds; i++)); do
 		read -r before _ < /sys/block/zloop0/stat
 		dd if="$DEV" of=/dev/null bs=64M count=1 skip=16M iflag=direct,skip_bytes status=none &
 		# Some of it is read.
@@ -472,7 +474,7 @@ t_killed() {
 		wait $! 2> /dev/null
 		[ $? -ne 137 ] || killed=$((killed + 1))
 	done
-	diag "$killed of 12 reads were killed"
+	diag "$killed of $rounds reads were killed"
 	[ "$killed" -gt 0 ] || fail "no read was killed: nothing was tested"
 	log=$(klog_since "$ZL_MARK")
 	[[ $log != *error* ]] || fail "an error in the log: $log"
