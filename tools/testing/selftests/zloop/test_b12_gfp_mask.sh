@@ -7,7 +7,7 @@
 . "$(dirname "$0")/lib.sh"
 
 t_read_in_cgroup() {
-	local file i sum
+	local file i sum rounds
 	backing ext4
 	add capacity_mb=96,zone_size_mb=32,conv_zones=1
 	steps "$DEV" <<-END
@@ -19,7 +19,9 @@ t_read_in_cgroup() {
 	small_cgroup 16
 	# The C driver lets go of the files some time after remove: look for a while.
 	sum=$(dd if="$file" iflag=direct bs=1M status=none | md5sum)
-	for ((i = 0; i < 8; i++)); do
+	scaled 8 2
+	rounds=$REPLY
+	for ((i = 0; i < rounds; i++)); do
 		sleep 0.3
 		dd if="$file" iflag=nocache count=0 status=none
 		in_small cat "$file" 2> "$ZL_T/err" | md5sum > "$ZL_T/sum"

@@ -35,10 +35,12 @@ gone() {
 
 # Ten devices are added at once, used at once, removed at once.
 t_ten_devices() {
-	local i round pids out
+	local i round rounds pids out
 	backing xfs 1200
 	for ((i = 0; i < 10; i++)); do undo dev "$i"; done
-	for round in 1 2; do
+	scaled 2
+	rounds=$REPLY
+	for ((round = 1; round <= rounds; round++)); do
 		pids=()
 		for ((i = 0; i < 10; i++)); do
 			with_options "$O,nr_queues=2"

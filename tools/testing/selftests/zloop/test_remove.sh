@@ -151,9 +151,11 @@ t_umount_at_once_xfs() {
 # Nothing is between them at all. Several files have something to be flushed, who helps with that gets no processor for a
 # while, and does not keep the device: somebody else does.
 t_umount_next() {
-	local i zone
+	local i zone rounds
 	backing tmpfs
-	for ((i = 0; i < 3; i++)); do
+	scaled 3
+	rounds=$REPLY
+	for ((i = 0; i < rounds; i++)); do
 		add "$O"
 		steps "$DEV" <<-END
 		reset all = ok
