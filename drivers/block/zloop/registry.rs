@@ -159,9 +159,7 @@ impl Reservation {
             return Err(EEXIST);
         }
 
-        let at = match registry.position(id) {
-            Ok(at) | Err(at) => at,
-        };
+        let (Ok(at) | Err(at)) = registry.position(id);
         let entry = Entry {
             id,
             directory: None,

@@ -278,12 +278,7 @@ impl<'a> Store<'a> {
         let size = self.geometry.zone_size() << kernel::block::SECTOR_SHIFT;
 
         file.truncate(size).inspect_err(|error| {
-            pr_err!(
-                "zloop{}: zone {}: cannot set the size of the file: error {}\n",
-                self.id,
-                no,
-                error.to_errno()
-            )
+            self.complain(fmt!("zone {no}: cannot set the size of the file"), *error)
         })?;
         Ok(size)
     }

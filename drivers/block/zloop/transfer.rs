@@ -477,6 +477,7 @@ fn in_order(mut rq: Request) -> RequestList<Driver> {
     all
 }
 
+/// Counts a write or an append that has become durable by itself, if it had to.
 fn count_fua(rq: &Request) {
     if rq.is_fua() {
         rq.device().counters.fua.count();
