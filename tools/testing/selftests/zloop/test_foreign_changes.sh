@@ -323,10 +323,12 @@ t_directory() {
 # The first to use a zone is told that its file was changed. A write that comes at the same time does not go to where the
 # write pointer was.
 t_found_by_another() {
-	local i
+	local i rounds
+	scaled 8 2
+	rounds=$REPLY
 	delayed_disk xfs
 	add "$O"
-	for ((i = 0; i < 8; i++)); do
+	for ((i = 0; i < rounds; i++)); do
 		steps "$DEV" <<-END
 		reset z1 = ok
 		write z1 1m = ok

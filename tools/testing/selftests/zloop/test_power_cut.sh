@@ -9,7 +9,8 @@
 . "$(dirname "$0")/lib_power.sh"
 
 O=capacity_mb=16,zone_size_mb=1,conv_zones=2
-CUTS=${ZLOOP_CUTS:-4}
+scaled 4 2
+CUTS=${ZLOOP_CUTS:-$REPLY}
 SEED=${ZLOOP_SEED:-1}
 
 power_begin
@@ -23,7 +24,7 @@ t_append() { power_cuts_nvme xfs capacity_mb=16,zone_size_mb=1,conv_zones=0 "$CU
 
 # Each of the two alone, so that neither does the work of the other: a flush makes durable what was written before it,
 # and FUA, which flushes nothing, what it writes. The loads are those of the lies below.
-scaled 12 4
+scaled 12 2
 FEW=$((CUTS > REPLY ? CUTS : REPLY))
 
 t_flush() { power_cuts xfs "$O" "$FEW" "$SEED" --ops 150 --fua 0 --flush 10; }

@@ -6,7 +6,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-SECONDS_EACH=$((4 * ZLOOP_SLOWNESS))
+SECONDS_EACH=$((3 + ZLOOP_SLOWNESS))
 
 # The limit was met, and nobody was killed for it.
 was_small() {

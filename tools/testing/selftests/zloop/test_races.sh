@@ -8,7 +8,7 @@
 with_udev
 
 O=capacity_mb=24,zone_size_mb=4,conv_zones=1
-SECONDS_EACH=$((2 + 2 * ZLOOP_SLOWNESS))
+SECONDS_EACH=$((3 + ZLOOP_SLOWNESS))
 
 # One command to the control device without a subshell of ctl; its errors are expected.
 try() { { printf '%s\n' "$1" > "$ZL_CTL"; } 2> /dev/null; }
@@ -176,7 +176,7 @@ signals() {
 	total=$((REPLY - began))
 	try "remove id=0" || fail "remove"
 	rm -r "${BDIR:?}/0"
-	scaled 30 12
+	scaled 30 8
 	stages=$REPLY
 	for ((i = 0; i < stages; i++)); do
 		adder &

@@ -8,8 +8,10 @@
 . "$(dirname "$0")/lib_nvmet.sh"
 . "$(dirname "$0")/lib_nullb.sh"
 
-OPS=${ZLOOP_DIFF_OPS:-2000}
-ROUNDS=${ZLOOP_DIFF_ROUNDS:-3}
+scaled 2000 1000
+OPS=${ZLOOP_DIFF_OPS:-$REPLY}
+scaled 3
+ROUNDS=${ZLOOP_DIFF_ROUNDS:-$REPLY}
 NULLB=/dev/nullbz0
 
 [ -x "$ZBDDIFF" ] || ZBDDIFF=$(command -v zbd-diff) || tap_bail "ZBDDIFF does not name the zbd-diff program"
