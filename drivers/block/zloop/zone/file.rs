@@ -166,9 +166,12 @@ impl Zone {
                 device.note_ahead();
                 device.counters.preallocated.count();
             }
-            // It may have got a part; others must not lack that. What goes wrong shows in the size
-            // of the file.
-            Err(error) if error == ENOSPC || error == compat::edquot() => {
+            // It may have got a part; others must not lack that, unless somebody else has changed
+            // the size of the file. What goes wrong shows in it.
+            Err(error)
+                if (error == ENOSPC || error == compat::edquot())
+                    && file.size() == bytes(step.start) =>
+            {
                 let _ = file.truncate(bytes(step.start));
             }
             Err(_) => {}

@@ -295,6 +295,29 @@ t_odd_size() {
 	usable z1
 }
 
+# No blocks can be had for a write to a zone whose file was cut off. That they cannot be had ahead of it, either, does not
+# make the file as long as it was.
+t_cut_without_space() {
+	new_loop 320
+	make_fs xfs "$LOOP"
+	mount_backing "$LOOP" uquota
+	add "$O,prealloc_kb=1024"
+	F=$BDIR/0/seq-000001
+	# The first request of a zone has nothing allocated ahead.
+	steps "$DEV" <<< "write z1 64k = ok"
+	must chown 1234 "$F"
+	truncate -s 16k "$F"
+	must xfs_quota -x -c "limit bhard=4k 1234" "$BDIR"
+	steps "$DEV" <<-END
+	write z1+64k 64k = EIO | ENOSPC | EDQUOT
+	report z1 = IMP_OPEN +16k
+	read z1 16k = ok
+	END
+	expect "size of the file" 16384 "$(stat -c %s "$F")"
+	must xfs_quota -x -c "limit bhard=0 1234" "$BDIR"
+	usable z1
+}
+
 # The directory is moved away, and another is in its place.
 t_directory() {
 	begin ext4
@@ -399,6 +422,7 @@ tap_run t_replaced "replaced by a file, a link, a directory"
 tap_run t_exchanged "two files exchanged"
 tap_run t_odd_size "a size that the file of a zone cannot have"
 tap_run t_found_by_another "cut off, found by a read and a write at once"
+tap_run t_cut_without_space "cut off, and no blocks for the next write"
 tap_run t_directory "the directory moved away"
 tap_run t_meddling_plain "cut off all the time, under load"
 tap_run t_meddling_inline "cut off all the time, under load, the short way"
