@@ -6,7 +6,9 @@
 //! each noted zone synced, several at a time; no other file is touched, and no zone twice. Flushes
 //! go one after the other, because what the notes of one stand for may have been written before
 //! the next one was asked for: for the same reason the next one fails if the one that it waited
-//! for did.
+//! for did. (It waits only with several hardware queues. The block layer sends one flush at a time
+//! to a queue, blk_kick_flush(); nothing tells here that one was asked for before another one ended
+//! there.)
 
 #![forbid(unsafe_code)]
 
