@@ -31,6 +31,7 @@ mod what;
 
 use clap::{Args, Parser, Subcommand};
 use run::{Arena, Contestant, Failure, Limits};
+use settle::Settled;
 use std::fs;
 use std::io;
 use std::process::ExitCode;
@@ -140,8 +141,8 @@ fn contestant<'a>(name: &'a Name, spent: &Arc<Spent>) -> io::Result<Contestant<'
         kind: name.kind,
         geo,
         open: Box::new(move || {
-            let device = Box::new(Device::open(name)?);
-            Ok(Box::new(Timed::new(device, spent.clone())) as Box<dyn Target + Send>)
+            let device = Box::new(Timed::new(Box::new(Device::open(name)?), spent.clone()));
+            Ok(Box::new(Settled::new(device, geo.zone_size)) as Box<dyn Target + Send>)
         }),
     })
 }
@@ -277,7 +278,7 @@ fn replay(args: &ReplayArgs) -> io::Result<bool> {
 fn stress(args: &StressArgs) -> io::Result<bool> {
     let seed = args.seed.unwrap_or_else(random_seed);
     println!("seed {seed}");
-    let Contestant { geo, open, .. } = contestant(&args.device, &Arc::default())?;
+    let geo = Device::open(&args.device)?.geometry(&args.device)?;
     println!("{} {geo:?}", args.device.kind.name());
     if args.load.mode != Mode::Writes && args.device.namespace.is_none() {
         return Err(io::Error::other("appends need a namespace"));
@@ -285,7 +286,9 @@ fn stress(args: &StressArgs) -> io::Result<bool> {
     if args.load.zones == 0 || args.load.zones > geo.nr_zones - geo.conv {
         return Err(io::Error::other("there are not as many sequential zones"));
     }
-    stress::load::run(&args.load, geo, seed, &*open)
+    // What is acknowledged counts from then on: not settled.
+    let open = || Ok(Box::new(Device::open(&args.device)?) as Box<dyn Target + Send>);
+    stress::load::run(&args.load, geo, seed, &open)
 }
 
 fn main() -> ExitCode {

@@ -46,6 +46,10 @@ pub trait Target {
     fn report(&mut self, sector: u64, count: u32, cached: bool) -> Result<Vec<BlkZone>, Fail>;
     /// Makes durable what was written.
     fn flush(&mut self) -> Reply;
+    /// Waits for whoever knows of the zones to be done with what was done to `len` bytes at `pos`.
+    fn settle(&mut self, _pos: u64, _len: u64) -> Result<(), Fail> {
+        Ok(())
+    }
 }
 
 /// Whose device it is.
@@ -191,18 +195,6 @@ impl Device {
     }
 }
 
-impl Device {
-    /// Waits for the block layer to be done with what was just done to `len` bytes at `pos`.
-    fn settled(&mut self, pos: u64, len: u64, reply: Reply) -> Reply {
-        let end = pos.saturating_add(len).div_ceil(self.zone_size);
-        let zones = pos / self.zone_size..end;
-        match &mut self.plugs {
-            Some(plugs) => plugs.settle(&zones).map_err(Fail::Errno).and(reply),
-            None => reply,
-        }
-    }
-}
-
 fn moved(res: Result<usize, Errno>) -> Reply {
     res.map(|n| n as u64).map_err(Fail::Errno)
 }
@@ -210,8 +202,7 @@ fn moved(res: Result<usize, Errno>) -> Reply {
 impl Target for Device {
     fn write(&mut self, pos: u64, data: &[u8], sync: bool) -> Reply {
         let file = if sync { &self.durable } else { &self.file };
-        let reply = moved(uapi::pwrite(file, data, pos));
-        self.settled(pos, data.len() as u64, reply)
+        moved(uapi::pwrite(file, data, pos))
     }
 
     fn read(&mut self, pos: u64, data: &mut [u8]) -> Reply {
@@ -222,23 +213,17 @@ impl Target for Device {
         let Some(namespace) = &self.namespace else {
             return Err(Fail::Errno(Errno::EOPNOTSUPP));
         };
-        let reply = match namespace.append(zone, data) {
+        match namespace.append(zone, data) {
             Outcome::Done(sector) => Ok(sector),
             Outcome::Status(status) => Err(Fail::Status(status)),
             Outcome::Failed(errno) => Err(Fail::Errno(errno)),
-        };
-        self.settled(u64::from(zone) * self.zone_size, 1, reply)
+        }
     }
 
     fn manage(&mut self, op: ZoneOp, sector: u64, sectors: u64) -> Reply {
-        let reply = uapi::zone_op(&self.file, op, sector, sectors)
+        uapi::zone_op(&self.file, op, sector, sectors)
             .map(|()| 0)
-            .map_err(Fail::Errno);
-        self.settled(
-            sector.saturating_mul(SECTOR),
-            sectors.saturating_mul(SECTOR),
-            reply,
-        )
+            .map_err(Fail::Errno)
     }
 
     fn report(&mut self, sector: u64, count: u32, cached: bool) -> Result<Vec<BlkZone>, Fail> {
@@ -247,6 +232,16 @@ impl Target for Device {
 
     fn flush(&mut self) -> Reply {
         uapi::fsync(&self.file).map(|()| 0).map_err(Fail::Errno)
+    }
+
+    /// What the block layer knows of the zones is up to date then.
+    fn settle(&mut self, pos: u64, len: u64) -> Result<(), Fail> {
+        let end = pos.saturating_add(len).div_ceil(self.zone_size);
+        let zones = pos / self.zone_size..end;
+        match &mut self.plugs {
+            Some(plugs) => plugs.settle(&zones).map_err(Fail::Errno),
+            None => Ok(()),
+        }
     }
 }
 

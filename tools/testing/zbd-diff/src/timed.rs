@@ -78,4 +78,8 @@ impl Target for Timed {
     fn flush(&mut self) -> Reply {
         timed(&self.spent.commands, || self.target.flush())
     }
+
+    fn settle(&mut self, pos: u64, len: u64) -> Result<(), Fail> {
+        self.target.settle(pos, len)
+    }
 }

@@ -79,7 +79,10 @@ pub enum Seen {
 pub struct Event {
     pub thread: u32,
     pub begin: Time,
+    /// It was acknowledged.
     pub end: Time,
+    /// The block layer was done with it, too (see settle.rs).
+    pub settled: Time,
     pub call: Call,
     pub seen: Seen,
 }
@@ -134,12 +137,16 @@ impl History {
         }
     }
 
-    /// For each event, whether another one that overlaps it satisfies `what`.
-    pub fn overlapped(&self, what: impl Fn(&Event) -> bool) -> Vec<bool> {
+    /// For each event, whether another one that overlaps it satisfies `what`. An event is over with `end`.
+    pub fn overlapped(
+        &self,
+        end: impl Fn(&Event) -> Time,
+        what: impl Fn(&Event) -> bool,
+    ) -> Vec<bool> {
         let mut list = vec![false; self.events.len()];
         let mut running: Vec<usize> = Vec::new();
         for (i, event) in self.events.iter().enumerate() {
-            running.retain(|j| self.events[*j].end > event.begin);
+            running.retain(|j| end(&self.events[*j]) > event.begin);
             for j in &running {
                 list[i] |= what(&self.events[*j]);
                 list[*j] |= what(event);

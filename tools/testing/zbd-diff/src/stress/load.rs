@@ -71,7 +71,7 @@ impl Counts {
     fn add(&mut self, history: &History) {
         let changes = |e: &Event| !matches!(e.call, Call::Read { .. } | Call::Report { .. });
         self.events += history.events.len() as u64;
-        let overlapped = history.overlapped(changes);
+        let overlapped = history.overlapped(|e| e.end, changes);
         self.overlapping += overlapped.iter().filter(|o| **o).count() as u64;
         for event in &history.events {
             let call = match event.call {

@@ -296,6 +296,7 @@ fn small(rng: &mut Rng) -> History {
             thread,
             begin,
             end,
+            settled: end,
             call,
             seen,
         });
@@ -308,6 +309,36 @@ fn small(rng: &mut Rng) -> History {
         emulated: false,
         events,
         crowded: Vec::new(),
+    }
+}
+
+// What the block layer still does for a write may be the reason why another one is refused, and nothing else.
+#[test]
+fn what_is_acknowledged_counts_at_once() {
+    let right = |lines| check(&history(HEAD, lines)).is_ok();
+    assert!(right(
+        "t0 1-2-5 write 0+8 #1 = ok
+         t1 3-4 write 8+8 #2 = refused"
+    ));
+    assert!(right(
+        "t0 1-2-5 reset = ok
+         t1 3-4 write 0+8 #1 = refused"
+    ));
+    for wrong in [
+        "t0 1-2 write 0+8 #1 = ok
+         t1 3-4 write 8+8 #2 = refused",
+        "t0 1-2-5 write 0+8 #1 = ok
+         t1 3-4 read 0+8 = zero:8@0",
+        "t0 1-2-5 write 0+8 #1 = ok
+         t1 3-4 report = EMPTY 0",
+        "t0 1-2 write 0+8 #1 = ok
+         t0 3-4-7 reset = ok
+         t1 5-6 read 0+8 = #1+0:8@0",
+        "t0 1-2 open = ok
+         t0 3-4-7 write 0+8 #1 = ok
+         t1 5-6 open = refused",
+    ] {
+        assert!(!right(wrong), "{wrong}");
     }
 }
 

@@ -4,13 +4,15 @@
 //!
 //! ```text
 //! zone 3 capacity=64 max_open=0
-//! t0 1-4 write 0+8 #1 = ok
+//! t0 1-4-6 write 0+8 #1 = ok
 //! t1 2-3 report = EMPTY 0
 //! t1 5-8 append 8 #2 = at 8
 //! t0 6-7 read 0+16 = #1+0:8@0 zero:8@8
 //! t0 9-10 report settled = IMP_OPEN 16
 //! t1 9-12 finish = refused
 //! ```
+//!
+//! The times are those of begin, acknowledgement and, where it is a later one, the end of what the block layer does.
 
 use super::history::{Call, Event, History, Run, Seen, Source, CONDITIONS};
 use std::fmt::{self, Write};
@@ -28,7 +30,11 @@ impl fmt::Display for Run {
 
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "t{} {}-{} ", self.thread, self.begin, self.end)?;
+        write!(f, "t{} {}-{}", self.thread, self.begin, self.end)?;
+        if self.settled != self.end {
+            write!(f, "-{}", self.settled)?;
+        }
+        f.write_char(' ')?;
         match &self.call {
             Call::Write { at, len, serial } => write!(f, "write {at}+{len} #{serial}")?,
             Call::Append { len, serial } => write!(f, "append {len} #{serial}")?,
@@ -158,10 +164,12 @@ fn parse_event(line: &str) -> Option<Event> {
     let (thread, call) = call.strip_prefix('t')?.split_once(' ')?;
     let (time, call) = call.split_once(' ')?;
     let (begin, end) = time.split_once('-')?;
+    let (end, settled) = end.split_once('-').unwrap_or((end, end));
     Some(Event {
         thread: thread.parse().ok()?,
         begin: begin.parse().ok()?,
         end: end.parse().ok()?,
+        settled: settled.parse().ok()?,
         call: parse_call(call)?,
         seen: parse_seen(seen)?,
     })
@@ -218,7 +226,7 @@ mod tests {
 
     const TEXT: &str = "\
 zone 3 capacity=64 max_open=2 emulated
-t0 1-4 write 0+8 #1 = ok
+t0 1-4-7 write 0+8 #1 = ok
 t1 2-3 report = EMPTY 0
 t1 5-8 append 8 #2 = at 8
 t0 6-7 read 0+16 = #1+0:8@0 zero:7@8 garbage:1@15

@@ -83,11 +83,24 @@ impl<'a> Worker<'a> {
         self.shared.clock.fetch_add(1, Ordering::SeqCst)
     }
 
-    fn note(&mut self, zone: u32, begin: u64, end: u64, call: Call, seen: Seen) {
+    /// Waits for the block layer to be done with something in that many zones from `zone` on, and tells when it was.
+    fn settle(&mut self, zone: u32, count: u32, seen: &mut Seen) -> u64 {
+        let size = self.geo.zone_size;
+        if let Err(fail) = self
+            .target
+            .settle(self.start(zone) * SECTOR, u64::from(count) * size)
+        {
+            *seen = Seen::Odd(format!("not settled: {fail}"));
+        }
+        self.now()
+    }
+
+    fn note(&mut self, zone: u32, [begin, end, settled]: [u64; 3], call: Call, seen: Seen) {
         let event = Event {
             thread: self.thread,
             begin,
             end,
+            settled,
             call,
             seen,
         };
@@ -106,7 +119,7 @@ impl<'a> Worker<'a> {
         let begin = self.now();
         let reply = self.target.write(pos, &self.buf.bytes()[..bytes], false);
         let end = self.now();
-        let seen = match reply {
+        let mut seen = match reply {
             Ok(n) if n == bytes as u64 => {
                 self.hint(zone).store(at + len, Ordering::Relaxed);
                 Seen::Done
@@ -114,8 +127,14 @@ impl<'a> Worker<'a> {
             Ok(n) => Seen::Odd(format!("{n} bytes written")),
             Err(fail) => failed(fail),
         };
+        let settled = self.settle(zone, 1, &mut seen);
         let done = seen == Seen::Done;
-        self.note(zone, begin, end, Call::Write { at, len, serial }, seen);
+        self.note(
+            zone,
+            [begin, end, settled],
+            Call::Write { at, len, serial },
+            seen,
+        );
         done
     }
 
@@ -127,7 +146,7 @@ impl<'a> Worker<'a> {
         let begin = self.now();
         let reply = self.target.append(no, &mut self.buf.bytes_mut()[..bytes]);
         let end = self.now();
-        let seen = match reply {
+        let mut seen = match reply {
             Ok(sector) => match u32::try_from(sector.wrapping_sub(self.start(zone))) {
                 Ok(at) => {
                     self.hint(zone).fetch_max(at + len, Ordering::Relaxed);
@@ -137,7 +156,13 @@ impl<'a> Worker<'a> {
             },
             Err(fail) => failed(fail),
         };
-        self.note(zone, begin, end, Call::Append { len, serial }, seen);
+        let settled = self.settle(zone, 1, &mut seen);
+        self.note(
+            zone,
+            [begin, end, settled],
+            Call::Append { len, serial },
+            seen,
+        );
     }
 
     fn read(&mut self, zone: u32, at: u32, len: u32) {
@@ -153,7 +178,7 @@ impl<'a> Worker<'a> {
             Ok(n) => Seen::Odd(format!("{n} bytes read")),
             Err(fail) => failed(fail),
         };
-        self.note(zone, begin, end, Call::Read { at, len }, seen);
+        self.note(zone, [begin, end, end], Call::Read { at, len }, seen);
     }
 
     /// A command for zones from `zone` on.
@@ -173,15 +198,16 @@ impl<'a> Worker<'a> {
             ZoneOp::Finish => Call::Finish,
             ZoneOp::Reset => Call::Reset,
         };
-        let seen = match reply {
+        let mut seen = match reply {
             Ok(_) => Seen::Done,
             Err(fail) => failed(fail),
         };
+        let settled = self.settle(zones.start, zones.end - zones.start, &mut seen);
         for zone in zones {
             if op == ZoneOp::Reset {
                 self.hint(zone).store(0, Ordering::Relaxed);
             }
-            self.note(zone, begin, end, call.clone(), seen.clone());
+            self.note(zone, [begin, end, settled], call.clone(), seen.clone());
         }
     }
 
@@ -202,7 +228,7 @@ impl<'a> Worker<'a> {
                 }
                 None => Seen::Odd("no line".into()),
             };
-            self.note(zone + i, begin, end, Call::Report { settled }, seen);
+            self.note(zone + i, [begin, end, end], Call::Report { settled }, seen);
         }
     }
 
