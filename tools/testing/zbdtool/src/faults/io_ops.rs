@@ -150,6 +150,23 @@ impl Runner {
         }
     }
 
+    /// Reads a piece of which some sectors may have been overwritten, and nothing else.
+    fn verify_old_or_new(&self, start: u64) -> Result<(), String> {
+        self.read(start)
+            .map_err(|e| format!("read at {start} without a fault: {e}"))?;
+        let buf = self.buf.borrow();
+        for (i, sector) in buf.bytes().chunks(SECTOR as usize).enumerate() {
+            let pos = start + i as u64 * SECTOR;
+            if [1, 2]
+                .iter()
+                .all(|seed| pattern::mismatch(sector, *seed, pos).is_some())
+            {
+                return Err(format!("neither old nor new data at {pos}"));
+            }
+        }
+        Ok(())
+    }
+
     /// One piece of data in each zone, and what the operation starts from.
     fn prepare(&self, op: Op) -> Result<(), String> {
         let plain = |what: &str, e: Errno| format!("preparation, {what}: {e}");
@@ -236,10 +253,11 @@ impl Runner {
         if op.writes() && self.is_done(op, self.state()?[0]) {
             self.verify(next, 2)?;
         }
-        if op == Op::WriteConventional && ok {
-            self.verify(0, 2)?;
+        match (op, ok) {
+            (Op::WriteConventional, true) => self.verify(0, 2),
+            (Op::WriteConventional, false) => self.verify_old_or_new(0),
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// One round: whether the fault came, and whether the operation failed.
