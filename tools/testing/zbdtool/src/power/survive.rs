@@ -17,6 +17,7 @@ use clap::Args;
 use nix::mount::{mount, umount, MsFlags};
 use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -167,12 +168,17 @@ impl Run<'_> {
     /// Adds the device; false if there is none to judge.
     fn add(&mut self, bounds: Bounds) -> io::Result<bool> {
         let add = || control::command(control::DEVICE, self.args.add.as_bytes());
+        let was_flushed = super::allowed::Past::new(&self.record, bounds).was_flushed();
+        let geometry = Path::new(&self.args.dir).join("zloop.geometry");
+        if was_flushed && !geometry.exists() {
+            self.fault(format!("there is no {} after a flush", geometry.display()));
+            return Ok(false);
+        }
         let errno = add()?;
         if errno == "ok" {
             return Ok(true);
         }
-        let past = super::allowed::Past::new(&self.record, bounds);
-        if past.was_flushed() {
+        if was_flushed {
             self.fault(format!("add: {errno}"));
             return Ok(false);
         }
