@@ -37,7 +37,7 @@ t_limited() {
 		# After a write that failed, here for want of an open zone, the block layer itself refuses writes to
 		# that zone with EIO until the zone is reported or reset (BLK_ZONE_WPLUG_NEED_WP_UPDATE).
 		hammer --threads 4 --first 1 --zones 16 --bs 8192 --seconds 3 --manage --reporters 1 \
-			--allow ETOOMANYREFS --allow EIO --seed "$i"
+			--allow ETOOMANYREFS --allow write:EIO --seed "$i"
 		steps "$DEV" <<-END
 		open z1-4 = ok
 		open z5 = ETOOMANYREFS

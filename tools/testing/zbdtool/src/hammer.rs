@@ -108,8 +108,9 @@ impl Writer<'_> {
 
     fn note(&self, what: &str, err: Errno) {
         let name = format!("{err:?}");
-        if !self.args.allow.contains(&name) {
-            self.shared.error(&format!("{what}:{name}"));
+        let full = format!("{what}:{name}");
+        if !self.args.allow.contains(&name) && !self.args.allow.contains(&full) {
+            self.shared.error(&full);
         }
     }
 
