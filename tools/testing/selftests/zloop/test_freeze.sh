@@ -67,21 +67,25 @@ t_timeout() {
 
 # Finish and reset change the file: they wait, too.
 t_zone_management() {
+	local reset
 	backing ext4
 	add capacity_mb=32,zone_size_mb=4,conv_zones=1
 	steps "$DEV" <<< "write z1 64k = ok"
 	steps "$DEV" <<< "write z2 64k = ok"
 	must fsfreeze -f "$BDIR"
 	undo thaw "$BDIR"
-	background "$ZBDTOOL" script "$DEV" <<-END
-	finish z1 = ok
-	reset z2 = ok
-	END
-	in_flight 1
+	"$ZBDTOOL" script "$DEV" <<< "reset z2 = ok" > "$ZL_T/reset" 2>&1 &
+	reset=$!
+	undo pid "$reset"
+	background "$ZBDTOOL" script "$DEV" <<< "finish z1 = ok"
+	in_flight 2
 	sleep 1
-	background_goes_on "finish and reset ended while the file system was frozen"
+	background_goes_on "the finish ended while the file system was frozen"
+	kill -0 "$reset" 2> /dev/null || fail "the reset ended while the file system was frozen: $(< "$ZL_T/reset")"
 	must fsfreeze -u "$BDIR"
 	background_end
+	wait "$reset" || fail "$(< "$ZL_T/reset")"
+	rm "$ZL_T/reset"
 	steps "$DEV" <<< "conds all = NFEEEEEE"
 }
 
