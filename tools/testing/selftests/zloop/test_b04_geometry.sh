@@ -12,7 +12,7 @@ t_short_conventional() {
 	truncate -s 1M "$BDIR/0/cnv-000000"
 	klog_mark
 	add_expect EINVAL capacity_mb=32,zone_size_mb=4,conv_zones=2
-	klog_has 0 1048576
+	klog_has "zone 0: " 1048576
 	expect "size after the refusal" 1048576 "$(stat -c %s "$BDIR/0/cnv-000000")"
 }
 
@@ -22,7 +22,7 @@ t_other_zone_size() {
 	remove
 	klog_mark
 	add_expect EINVAL capacity_mb=64,zone_size_mb=8,conv_zones=2
-	klog_has 4 8
+	klog_has "zone_size_mb" 4 8
 	expect "sizes after the refusal" "4194304 4194304" "$(stat -c %s "$BDIR"/0/cnv-* | paste -sd ' ')"
 }
 

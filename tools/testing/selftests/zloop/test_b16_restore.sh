@@ -15,7 +15,7 @@ t_first_file_missing() {
 	rm "$BDIR/0/cnv-000000"
 	klog_mark
 	add_expect EINVAL "$O"
-	klog_has 0
+	klog_has "zone 0: the file cnv-000000 is missing"
 	[ ! -e "$BDIR/0/cnv-000000" ] || fail "a new zone 0 was made for an old device"
 	expect "size of zone 3" 1048576 "$(stat -c %s "$BDIR/0/seq-000003")"
 }

@@ -80,7 +80,7 @@ t_missing_file() {
 	make_device
 	for file in cnv-000000 cnv-000001 seq-000002 seq-000005 seq-000007; do
 		mv "$BDIR/0/$file" "$BDIR/moved"
-		refused "$O" "$((10#${file#*-}))"
+		refused "$O" "zone $((10#${file#*-})): the file $file is missing"
 		[ ! -e "$BDIR/0/$file" ] || fail "$file was created"
 		mv "$BDIR/moved" "$BDIR/0/$file"
 	done
@@ -90,13 +90,13 @@ t_missing_file() {
 t_extra_file() {
 	make_device
 	: > "$BDIR/0/seq-000008"
-	refused "$O" 8
+	refused "$O" "zone 8: "
 	rm "$BDIR/0/seq-000008"
 	truncate -s 4M "$BDIR/0/cnv-000002"
-	refused "$O" 2
+	refused "$O" "zone 2: "
 	rm "$BDIR/0/cnv-000002"
 	: > "$BDIR/0/seq-000001"
-	refused "$O" 1
+	refused "$O" "zone 1: "
 	rm "$BDIR/0/seq-000001"
 	still_good
 }
@@ -104,20 +104,20 @@ t_extra_file() {
 t_sizes() {
 	make_device
 	truncate -s 3146752 "$BDIR/0/seq-000005"
-	refused "$O" 5 3146752
+	refused "$O" "zone 5: " 3146752
 	truncate -s 4M "$BDIR/0/seq-000005"
-	refused "$O" 5 4194304
+	refused "$O" "zone 5: " 4194304
 	truncate -s 1000 "$BDIR/0/seq-000005"
-	refused "$O" 5 1000
+	refused "$O" "zone 5: " 1000
 	truncate -s 512 "$BDIR/0/seq-000005"
-	refused "$O" 5 512
+	refused "$O" "zone 5: " 512
 	truncate -s 0 "$BDIR/0/seq-000005"
 	truncate -s 3M "$BDIR/0/cnv-000001"
-	refused "$O" 1 3145728
+	refused "$O" "zone 1: " 3145728
 	truncate -s 0 "$BDIR/0/cnv-000001"
-	refused "$O" 1 0
+	refused "$O" "zone 1: " 0
 	truncate -s 5M "$BDIR/0/cnv-000001"
-	refused "$O" 1 5242880
+	refused "$O" "zone 1: " 5242880
 	truncate -s 4M "$BDIR/0/cnv-000001"
 	still_good
 }
@@ -127,23 +127,23 @@ t_file_types() {
 	make_device
 	mv "$BDIR/0/seq-000005" "$BDIR/moved"
 	ln -s "$BDIR/moved" "$BDIR/0/seq-000005"
-	ERRNO=EINVAL/ELOOP refused "$O" 5
+	ERRNO=EINVAL/ELOOP refused "$O" "zone 5: "
 	rm "$BDIR/0/seq-000005"
 	ln -s "$BDIR/nowhere" "$BDIR/0/seq-000005"
-	ERRNO=EINVAL/ELOOP refused "$O" 5
+	ERRNO=EINVAL/ELOOP refused "$O" "zone 5: "
 	rm "$BDIR/0/seq-000005"
 	mkfifo "$BDIR/0/seq-000005"
-	refused "$O" 5
+	refused "$O" "zone 5: "
 	rm "$BDIR/0/seq-000005"
 	mkdir "$BDIR/0/seq-000005"
-	ERRNO=EINVAL/EISDIR refused "$O" 5
+	ERRNO=EINVAL/EISDIR refused "$O" "zone 5: "
 	rmdir "$BDIR/0/seq-000005"
 	mknod "$BDIR/0/seq-000005" c 1 5
-	refused "$O" 5
+	refused "$O" "zone 5: "
 	rm "$BDIR/0/seq-000005"
 	new_loop 4
 	mknod "$BDIR/0/seq-000005" b $((16#$(stat -c %t "$LOOP"))) $((16#$(stat -c %T "$LOOP")))
-	refused "$O" 5
+	refused "$O" "zone 5: "
 	rm "$BDIR/0/seq-000005"
 	mv "$BDIR/moved" "$BDIR/0/seq-000005"
 	still_good
@@ -153,7 +153,7 @@ t_symlinked_first_file() {
 	make_device
 	mv "$BDIR/0/cnv-000000" "$BDIR/moved"
 	ln -s "$BDIR/moved" "$BDIR/0/cnv-000000"
-	ERRNO=EINVAL/ELOOP refused "$O" 0
+	ERRNO=EINVAL/ELOOP refused "$O" "zone 0: "
 	rm "$BDIR/0/cnv-000000"
 	mv "$BDIR/moved" "$BDIR/0/cnv-000000"
 	still_good
@@ -169,7 +169,7 @@ t_other_file_system() {
 	must mount --bind "$BDIR/other" "$dir/0/seq-000005"
 	undo mount "$dir/0/seq-000005"
 	BDIR=$dir
-	refused "$O" 5
+	refused "$O" "zone 5: "
 	must umount "$dir/0/seq-000005"
 	still_good
 }
@@ -179,7 +179,7 @@ t_hard_link() {
 	make_device
 	mv "$BDIR/0/seq-000005" "$BDIR/moved"
 	ln "$BDIR/0/seq-000007" "$BDIR/0/seq-000005"
-	ERRNO=EINVAL/EBUSY refused "$O" 5
+	ERRNO=EINVAL/EBUSY refused "$O" "zone 5: "
 	rm "$BDIR/0/seq-000005"
 	mv "$BDIR/moved" "$BDIR/0/seq-000005"
 	still_good
@@ -188,7 +188,7 @@ t_hard_link() {
 t_read_only_fs() {
 	make_device ext4
 	must mount -o remount,ro "$BDIR"
-	ERRNO=EROFS refused "$O" zloop
+	ERRNO=EROFS refused "$O" EROFS
 	must mount -o remount,rw "$BDIR"
 	still_good
 }
