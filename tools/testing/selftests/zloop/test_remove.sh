@@ -189,7 +189,8 @@ t_add_again_while_open() {
 	undo dev 0
 	# shellcheck disable=SC2016 # for the shell that is started
 	background bash -c 'echo "$1" > "$2"' add "add $O,base_dir=$BDIR" "$ZL_CTL" 7>&- 8<&-
-	sleep 0.5
+	sleep "$ZLOOP_SLOWNESS"
+	background_goes_on "add has not waited"
 	release
 	background_end
 	[ -e /sys/block/zloop0 ] || fail "the device has got another id"

@@ -68,8 +68,8 @@ t_threads() {
 t_finds() {
 	local out steps
 	pair conv_zones=2,max_open_zones=3 zone_nr_conv=2
-	out=$("$ZBDDIFF" run zloop="$DEV" null_blk="$NULLB" --seed 5 --script "$ZL_T/script" 2>&1) &&
-		fail "no difference between a device with a limit and one without: $out"
+	out=$("$ZBDDIFF" run zloop="$DEV" null_blk="$NULLB" --seed 5 --script "$ZL_T/script" \
+		--trying $((120 * ZLOOP_SLOWNESS)) 2>&1) && fail "no difference between a device with a limit and one without: $out"
 	[[ $out == *"DIFFERENCE after "* ]] || fail "$out"
 	steps=$(grep -c '^[a-z]* z' "$ZL_T/script")
 	((steps >= 4 && steps <= 8)) || fail "a script of $steps steps: $(< "$ZL_T/script")"
