@@ -164,7 +164,9 @@ t_rmmod() {
 
 # signals NAME TYPE: an add that gets a signal at any of its stages is done or undone.
 signals() {
-	local i pid total stages pause done=0 undone=0 began options=capacity_mb=150,zone_size_mb=1,conv_zones=2
+	local i pid total stages pause done=0 undone=0 began options
+	scaled 150 40
+	options=capacity_mb=$REPLY,zone_size_mb=1,conv_zones=2
 	backing "$2"
 	undo dev 0
 	# A process of its own that does nothing else.

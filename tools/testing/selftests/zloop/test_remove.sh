@@ -126,9 +126,11 @@ t_nvme_target() {
 
 # What xfstests does: I/O, remove, umount of the backing file system, without a pause in between.
 umount_at_once() {
-	local i
+	local i rounds
+	scaled 8 2
+	rounds=$REPLY
 	backing "$1"
-	for ((i = 0; i < 8; i++)); do
+	for ((i = 0; i < rounds; i++)); do
 		add "$O"
 		steps "$DEV" <<-END
 		reset all = ok
@@ -155,15 +157,17 @@ t_umount_at_once_xfs() {
 # Nothing is between them at all. Several files have something to be flushed, who helps with that gets no processor for a
 # while, and does not keep the device: somebody else does.
 t_umount_next() {
-	local i zone rounds
+	local i zone zones rounds
 	backing tmpfs
+	scaled 8 2
+	zones=$REPLY
 	scaled 3
 	rounds=$REPLY
 	for ((i = 0; i < rounds; i++)); do
 		add "$O"
 		steps "$DEV" <<-END
 		reset all = ok
-		$(for zone in 0 1 2 3 4 5 6 7; do echo "write z$zone 4k = ok"; done)
+		$(for ((zone = 0; zone < zones; zone++)); do echo "write z$zone 4k = ok"; done)
 		END
 		hold "$DEV" --readonly
 		for _ in $(seq "$(nproc)"); do
