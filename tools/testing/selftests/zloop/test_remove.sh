@@ -184,6 +184,7 @@ t_umount_next() {
 
 # The same command without an id gets the same device again, also if somebody still looks at the one that was removed.
 t_add_again_while_open() {
+	local i
 	backing_tmpfs
 	add "$O"
 	steps "$DEV" <<< "write z1 64k = ok"
@@ -192,14 +193,20 @@ t_add_again_while_open() {
 	remove
 	undo dev 0
 	# shellcheck disable=SC2016 # for the shell that is started
-	background bash -c 'echo "$1" > "$2"' add "add $O,base_dir=$BDIR" "$ZL_CTL" 7>&- 8<&-
-	sleep "$ZLOOP_SLOWNESS"
+	background bash -c ': > "$3"; echo "$1" > "$2"' add "add $O,base_dir=$BDIR" "$ZL_CTL" "$ZL_T/started" 7>&- 8<&-
+	for ((i = 0; i < 100 * ZLOOP_SLOWNESS; i++)); do
+		[ ! -e "$ZL_T/started" ] || break
+		sleep 0.1
+	done
+	# It waits for two seconds.
+	sleep 0.5
 	background_goes_on "add has not waited"
 	release
 	background_end
 	[ -e /sys/block/zloop0 ] || fail "the device has got another id"
 	steps "$DEV" <<< "read z1 64k = ok"
 	expect "directories" 0 "$(ls "$BDIR")"
+	rm "$ZL_T/started"
 }
 
 # The id is free at once, with another geometry in another directory.

@@ -40,7 +40,8 @@ pub struct HammerArgs {
     /// Number of threads that report zones and check every line
     #[arg(long, default_value_t = 0)]
     reporters: usize,
-    /// Errno that is no failure (for example ETOOMANYREFS), or READONLY for zones that are reported so
+    /// Errno that is no failure (for example ETOOMANYREFS, or write:EIO for one of writes only), or READONLY for
+    /// zones that are reported so
     #[arg(long)]
     allow: Vec<String>,
     /// Seed of the random choices

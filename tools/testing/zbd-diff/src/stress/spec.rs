@@ -11,13 +11,13 @@
 //! - after a reset or finish that overlapped a write, which may leave the plug with the wrong write pointer;
 //! - after a native append, of which the plug knows nothing.
 //!
-//! For these rules an operation is under way until the block layer is done with it, which is a moment after it was
-//! acknowledged. Data and report have to be right from the acknowledgement on.
-//!
 //! In the last three cases the state is `unsure`. A reset or finish without writes at the same time ends it, and
 //! without native appends a report when all is quiet: one while writes are under way may itself tell the plug an old
 //! write pointer. Native appends do not go through the plug, and are never refused without a reason. And whatever the
 //! plug does, no write or append may succeed where it should not.
+//!
+//! For these rules an operation is under way until the block layer is done with it, which is a moment after it was
+//! acknowledged. Data and reports have to be right from the acknowledgement on.
 
 use super::history::{Call, Event, History, Seen};
 use crate::compare::{CLOSED, EMPTY, EXP_OPEN, FULL, IMP_OPEN};
