@@ -8,7 +8,7 @@
 #   zloop.sh list
 #
 # add prints the name of the new device. Without id=N it takes the first number
-# that has neither a device nor zone files. Options: cat /dev/zloop-control.
+# that has neither a device nor a directory. Options: cat /dev/zloop-control.
 set -eu
 
 ctl=/dev/zloop-control
