@@ -66,7 +66,8 @@ power_log_end() {
 # power_load OPTIONS LOAD-OPTION...: adds the device with these options, loads it, and removes it again.
 power_load() {
 	local out
-	POWER_OPTIONS=$1
+	with_options "$1"
+	POWER_OPTIONS=$REPLY
 	shift
 	out=$("$ZBDTOOL" power load /dev/zloop0 --journal "$ZL_T/journal" --marks $POWER_LOG --noise "$BDIR/noise" \
 		--add "add id=0,base_dir=$BDIR,$POWER_OPTIONS" --remove "remove id=0" "$@" 2>&1) || fail "load: $out"
@@ -76,7 +77,8 @@ power_load() {
 # flush. No conventional zones.
 power_load_nvme() {
 	local out
-	POWER_OPTIONS=$1
+	with_options "$1"
+	POWER_OPTIONS=$REPLY
 	shift
 	add "$POWER_OPTIONS"
 	nvmet_up "$DEV"
@@ -168,7 +170,8 @@ power_cuts_top() {
 	remove
 	must umount "$BDIR"
 	power_log
-	POWER_OPTIONS=${POWER_TOP[$top]}
+	with_options "${POWER_TOP[$top]}"
+	POWER_OPTIONS=$REPLY
 	add "$POWER_OPTIONS"
 	mkdir -p "$dir"
 	must mount -t "$top" ${mount:+-o "$mount"} "$DEV" "$dir"
