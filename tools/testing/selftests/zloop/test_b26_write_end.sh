@@ -10,10 +10,12 @@
 
 # overtake OPTIONS [ARGUMENT]...: writes that are not done in the task that submits them.
 overtake() {
-	local line NVME=
+	local line rounds NVME=
+	scaled 120
+	rounds=$REPLY
 	add "capacity_mb=16,zone_size_mb=4,conv_zones=0,buffered_io,$1"
 	[[ $* != *append* ]] || nvmet_up "$DEV"
-	line=$("$ZBDTOOL" overtake "$DEV" --zone 1 --rounds $((120 / ZLOOP_SLOWNESS)) ${NVME:+--nvme "$NVME"} "${@:2}" 2>&1) ||
+	line=$("$ZBDTOOL" overtake "$DEV" --zone 1 --rounds "$rounds" ${NVME:+--nvme "$NVME"} "${@:2}" 2>&1) ||
 		fail "$line"
 	diag "$line"
 	steps "$DEV" <<-END

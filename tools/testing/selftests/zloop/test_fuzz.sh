@@ -7,7 +7,7 @@
 
 . "$(dirname "$0")/lib.sh"
 
-scaled 1500 375
+scaled 1500
 COUNT=${ZLOOP_FUZZ_COUNT:-$REPLY}
 
 # The default base directory must not be the machine's.
