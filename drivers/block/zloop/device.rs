@@ -67,6 +67,10 @@ use kernel::{
         Arc,
         Mutex,
         SpinLock, //
+    },
+    time::{
+        delay::fsleep,
+        Delta, //
     }, //
 };
 
@@ -276,7 +280,33 @@ impl Device {
     /// after the disk is gone. May sleep.
     ///
     /// Returns when they are closed, so that the file system can be unmounted.
-    pub(crate) fn shut_down(&self) {
+    pub(crate) fn shut_down(self: &Arc<Self>) {
+        self.have_done(Self::settle);
+        // Those that have helped with the flush still know the files.
+        self.queue.flush();
+        self.have_done(Self::close_files);
+    }
+
+    /// Has a work item call `act`, and waits for it, but not for those that it queues.
+    ///
+    /// In the task that removes the device file systems give up if that is being killed, and if it
+    /// is a worker of io_uring, files are closed only after the command has ended. It is used if
+    /// there is no memory.
+    fn have_done(self: &Arc<Self>, act: fn(&Self)) {
+        let device = self.clone();
+        let outcome = self
+            .queue
+            .as_queue()
+            .try_spawn(GFP_KERNEL, move || act(&device));
+
+        if outcome.is_err() {
+            act(self);
+        }
+        self.queue.flush();
+    }
+
+    /// Brings the zone files into the state that a removed device leaves them in.
+    fn settle(&self) {
         // Before files are cut: this sets them to the size of what was written.
         for zone in self.zones.iter() {
             zone.release_ahead(self);
@@ -291,11 +321,18 @@ impl Device {
                 error.to_errno()
             );
         }
-        // Those that have helped with the flush still know the files.
-        self.queue.flush();
+    }
+
+    /// Closes the zone files and the directory.
+    fn close_files(&self) {
         for zone in self.zones.iter() {
+            // A report that gets a zone out of doubt knows its file, too.
+            while !zone.turn.try_take() {
+                fsleep(Delta::from_millis(1));
+            }
             zone.update_times();
             zone.forget_file();
+            commands::leave(zone);
         }
         self.files.forget_directory();
         self.reservation.release_directory();

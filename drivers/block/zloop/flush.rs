@@ -77,7 +77,8 @@ impl Flush {
     }
 }
 
-/// Flushes a device. May sleep; called in a work item, or by the task that removes the device.
+/// Flushes a device. May sleep; called in a work item, or, if there is no memory for one, by the
+/// task that removes the device.
 ///
 /// An error of one of the files is returned by this flush, and by those that waited for it, not by
 /// later ones.

@@ -54,6 +54,29 @@ t_other_owner() {
 	END
 }
 
+# The one who removes the device is killed while somebody reads the file, so that it cannot be cut yet.
+t_killed() {
+	delayed_disk xfs
+	add "$O,discard_write_cache"
+	steps "$DEV" <<-END
+	write z1 1m = ok
+	fsync = ok
+	write z1+1m 1m = ok
+	END
+	disk_slow $((4000 * ZLOOP_SLOWNESS))
+	cat "$BDIR/0/seq-000001" > /dev/null &
+	undo pid $!
+	sleep "$ZLOOP_SLOWNESS"
+	background bash -c "echo 'remove id=0' > $ZL_CTL"
+	sleep "$ZLOOP_SLOWNESS"
+	background_goes_on "the removal did not wait for the reader"
+	kill -KILL "$BG"
+	wait "$BG"
+	disk_fast
+	add "$O"
+	steps "$DEV" <<< "report z1 = CLOSED +1m"
+}
+
 t_flushed_stays() {
 	setup
 	steps "$DEV" <<-END
@@ -296,6 +319,7 @@ t_many_btrfs() { many btrfs; }
 
 tap_run t_never_flushed "never flushed: empty, also full and finished zones"
 tap_run t_other_owner "removed by a task that may not write to the files"
+tap_run t_killed "removed by a task that is killed"
 tap_run t_flushed_stays "flushed data stays"
 tap_run t_written_since "written since the flush"
 tap_run t_full_since "full or finished since the flush"

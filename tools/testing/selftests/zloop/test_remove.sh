@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Removal: refused while the device is held exclusively, complete when write(2) returns, module reference.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_hold.sh"
@@ -182,6 +183,20 @@ t_umount_next() {
 	done
 }
 
+# A worker of io_uring, which closes files later than other tasks do, removes a device with many open ones.
+t_umount_after_io_uring() {
+	local i z rounds
+	scaled 8 2
+	rounds=$REPLY
+	for ((i = 0; i < rounds; i++)); do
+		backing_tmpfs
+		add capacity_mb=1024,zone_size_mb=1,conv_zones=1
+		steps "$DEV" < <(for ((z = 1; z < 1024; z++)); do echo "write z$z 4k = ok"; done)
+		"$ZBDTOOL" then-umount --io-uring "remove id=0" "$BDIR" > "$ZL_T/out" || fail "round $i: $(< "$ZL_T/out")"
+	done
+	rm "$ZL_T/out"
+}
+
 # The same command without an id gets the same device again, also if somebody still looks at the one that was removed.
 t_add_again_while_open() {
 	local i
@@ -348,6 +363,7 @@ tap_run t_nvme_target "not refused by the NVMe target either"
 tap_run t_umount_at_once_tmpfs "tmpfs below can be unmounted at once"
 tap_run t_umount_at_once_xfs "XFS below can be unmounted at once"
 tap_run t_umount_next "tmpfs below can be unmounted in the next system call"
+tap_run t_umount_after_io_uring "tmpfs below can be unmounted at once, by io_uring"
 tap_run t_add_again_while_open "add without an id, while the device that was removed is open"
 tap_run t_id_free "the id is free at once"
 tap_run t_twice "two removes at once"

@@ -4,6 +4,7 @@
 
 use crate::kernel_log::KernelLog;
 use crate::uapi::errno_name;
+use io_uring::{opcode, squeue::Flags, types, IoUring};
 use std::fs::{self, File};
 use std::io::{self, BufRead, Write};
 use std::os::fd::AsRawFd;
@@ -19,6 +20,28 @@ pub fn command(control: &str, text: &[u8]) -> io::Result<String> {
         Ok(n) if n == text.len() => "ok".into(),
         Ok(n) => format!("short:{n}"),
         Err(e) => errno_name(&e),
+    })
+}
+
+/// The same, written by a worker of io_uring.
+pub fn command_by_worker(control: &str, text: &[u8]) -> io::Result<String> {
+    let file = File::options().write(true).open(control)?;
+    let mut ring = IoUring::new(1)?;
+    let len = u32::try_from(text.len()).map_err(io::Error::other)?;
+    let write = opcode::Write::new(types::Fd(file.as_raw_fd()), text.as_ptr(), len)
+        .build()
+        .flags(Flags::ASYNC);
+    // SAFETY: the text and the file outlive the command, which is waited for.
+    unsafe { ring.submission().push(&write) }.map_err(io::Error::other)?;
+    ring.submit_and_wait(1)?;
+    let done = ring
+        .completion()
+        .next()
+        .ok_or_else(|| io::Error::other("no completion"))?;
+    Ok(match u32::try_from(done.result()) {
+        Ok(n) if n == len => "ok".into(),
+        Ok(n) => format!("short:{n}"),
+        Err(_) => errno_name(&io::Error::from_raw_os_error(-done.result())),
     })
 }
 

@@ -137,6 +137,9 @@ enum Command {
         /// Control device
         #[arg(long, default_value = "/dev/zloop-control")]
         dev: String,
+        /// Let a worker of io_uring write it
+        #[arg(long)]
+        io_uring: bool,
         /// The command
         command: String,
         /// Where the file system is mounted
@@ -215,8 +218,17 @@ fn run(cli: Cli) -> io::Result<bool> {
             add,
             remove,
         } => uevent::run(&dev, &add, &remove, count),
-        Command::ThenUmount { dev, command, dir } => {
-            let written = control::command(&dev, command.as_bytes())?;
+        Command::ThenUmount {
+            dev,
+            io_uring,
+            command,
+            dir,
+        } => {
+            let written = if io_uring {
+                control::command_by_worker(&dev, command.as_bytes())?
+            } else {
+                control::command(&dev, command.as_bytes())?
+            };
             let umounted = nix::mount::umount(dir.as_str());
             println!("{command}: {written}, umount: {umounted:?}");
             Ok(written == "ok" && umounted.is_ok())

@@ -20,6 +20,8 @@
 //!
 //! - In the context of a user process the file is closed when the current system call returns to
 //!   user space: before the process can see that the call has ended. Nothing needs to be done.
+//! - A worker of io_uring closes it after the completion of the call was posted, too late to be
+//!   waited for.
 //! - In a kernel thread, which a workqueue's worker is, a delayed work closes it some time later.
 //!   A system call that promises that the file is closed must make sure that the thread has
 //!   dropped its reference and then call [`flush_closes()`].
