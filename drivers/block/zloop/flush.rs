@@ -14,7 +14,10 @@
 
 use crate::{
     abstractions::{
-        fs::BackingFile,
+        fs::{
+            BackingFile,
+            Synced, //
+        },
         task::NoIo, //
     },
     cache,
@@ -110,6 +113,7 @@ pub(crate) fn flush(device: &Device) -> Result {
 #[pin_data]
 struct Job {
     files: KVVec<BackingFile>,
+    what: Synced,
     /// First file that nobody has taken.
     next: Atomic<usize>,
     /// Files that are done.
@@ -121,7 +125,7 @@ struct Job {
 }
 
 impl Job {
-    fn new(device: &Device, zones: &[ZoneNo]) -> Result<Arc<Self>> {
+    fn new(device: &Device, zones: &[ZoneNo], what: Synced) -> Result<Arc<Self>> {
         let mut files = KVVec::with_capacity(zones.len(), GFP_KERNEL)?;
 
         for zone in zones.iter().filter_map(|no| device.zone(*no)) {
@@ -132,6 +136,7 @@ impl Job {
         Arc::pin_init(
             pin_init!(Self {
                 files,
+                what,
                 next: Atomic::new(0usize),
                 done: Atomic::new(0usize),
                 first_error <- new_spinlock!(Ok(()), "Job::first_error"),
@@ -176,7 +181,7 @@ impl Job {
                 return;
             };
 
-            if let Err(error) = file.sync() {
+            if let Err(error) = file.sync(self.what) {
                 let mut first = self.first_error.lock();
 
                 if first.is_ok() {
@@ -195,33 +200,37 @@ fn sync_zones(device: &Device, zones: &[ZoneNo]) -> Result {
     for zone in zones.iter().filter_map(|no| device.zone(*no)) {
         zone.begin_flush();
     }
-    sync_files(device, zones)?;
+    sync_files(device, zones, Synced::Data)?;
     if device.config.discard_write_cache {
         cache::record(device, zones)?;
         // The records are part of what the flush promises.
-        sync_files(device, zones)?;
+        sync_files(device, zones, Synced::All)?;
     }
     Ok(())
 }
 
 /// Syncs the files of some zones. All are tried; the first error is returned.
-fn sync_files(device: &Device, zones: &[ZoneNo]) -> Result {
+fn sync_files(device: &Device, zones: &[ZoneNo], what: Synced) -> Result {
     zones
         .chunks(OPEN)
-        .map(|zones| sync_some(device, zones))
+        .map(|zones| sync_some(device, zones, what))
         .fold(Ok(()), Result::and)
 }
 
 /// Syncs the files of some zones, several at a time, or one after the other if memory is short.
-fn sync_some(device: &Device, zones: &[ZoneNo]) -> Result {
+fn sync_some(device: &Device, zones: &[ZoneNo], what: Synced) -> Result {
     if zones.len() > 1 {
-        if let Ok(job) = Job::new(device, zones) {
+        if let Ok(job) = Job::new(device, zones, what) {
             return job.run(device);
         }
     }
     zones
         .iter()
         .filter_map(|no| device.zone(*no))
-        .map(|zone| zone.file_to_sync(device).map_err(Refusal::error)?.sync())
+        .map(|zone| {
+            zone.file_to_sync(device)
+                .map_err(Refusal::error)?
+                .sync(what)
+        })
         .fold(Ok(()), Result::and)
 }

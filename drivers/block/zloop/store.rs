@@ -17,7 +17,8 @@ use crate::{
             BackingFile,
             Directory,
             OpenError,
-            OpenOptions, //
+            OpenOptions,
+            Synced, //
         },
         task, //
     },
@@ -246,7 +247,7 @@ impl<'a> Store<'a> {
         if file.write_at(record, 0)? != record.len() {
             return Err(ENOSPC);
         }
-        file.sync()
+        file.sync(Synced::Data)
     }
 
     /// Finds or makes the file of zone `no`, which need not be open for that, and checks that it is

@@ -236,6 +236,9 @@ t_conventional_untouched() {
 	expect "size of the conventional zone's file" 4194304 "$(stat -c %s "$BDIR/0/cnv-000000")"
 }
 
+# mark FILE: in hexadecimal.
+mark() { getfattr --only-values -n user.zloop.wp "$1" 2> /dev/null | od -An -tx1 | tr -d ' \n' | sed 's/^/0x/'; }
+
 # The mark as the C driver writes it: the write pointer as a 64-bit sector number of the device.
 t_mark_format() {
 	setup
@@ -243,8 +246,26 @@ t_mark_format() {
 	write z2 1m = ok
 	fsync = ok
 	END
-	expect "user.zloop.wp of zone 2" 0x0048000000000000 \
-		"$(getfattr --only-values -n user.zloop.wp "$BDIR/0/seq-000002" 2> /dev/null | od -An -tx1 | tr -d ' \n' | sed 's/^/0x/')"
+	expect "user.zloop.wp of zone 2" 0x0048000000000000 "$(mark "$BDIR/0/seq-000002")"
+}
+
+# What is on the disk when the FLUSH ends is what a power cut leaves. ext4 does not commit a mark for long.
+t_mark_durable() {
+	local image
+	new_loop 400
+	image=$ZL_T/img$ZL_N
+	make_fs ext4 "$LOOP"
+	mount_backing "$LOOP" commit=900
+	add "$O,discard_write_cache"
+	steps "$DEV" <<-END
+	write z2 1m = ok
+	fsync = ok
+	END
+	copy_loop "$image"
+	mkdir "$ZL_T/copy"
+	must mount "$LOOP" "$ZL_T/copy"
+	undo mount "$ZL_T/copy"
+	expect "user.zloop.wp of zone 2" 0x0048000000000000 "$(mark "$ZL_T/copy/0/seq-000002")"
 }
 
 t_without_the_option() {
@@ -330,6 +351,7 @@ tap_run t_stale_mark "a mark left by an earlier life of the zone"
 tap_run t_sync_write "synchronous writes are flushed"
 tap_run t_conventional_untouched "conventional zones keep their size"
 tap_run t_mark_format "format of user.zloop.wp"
+tap_run t_mark_durable "user.zloop.wp is durable after a FLUSH, ext4"
 tap_run t_without_the_option "without the option nothing is discarded"
 tap_run t_no_xattrs "a backing file system without user xattrs is refused"
 tap_run t_refused_add "an add that is refused leaves the mark alone"

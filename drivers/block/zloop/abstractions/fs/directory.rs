@@ -257,7 +257,8 @@ mod tests {
             flush_closes,
             EntryKind,
             OpenError,
-            OpenOptions, //
+            OpenOptions,
+            Synced, //
         },
         *,
     };
@@ -333,7 +334,7 @@ mod tests {
         assert_eq!(file.size(), (5 << 30) + 3);
         assert_eq!(file.read_at(&mut buf, (5 << 30) - 3)?, 6);
         assert_eq!(&buf, b"\0zoned\xff\xff");
-        file.sync()?;
+        file.sync(Synced::All)?;
         drop(file);
         scratch.0.unlink(c"zone")?;
         assert_eq!(scratch.0.unlink(c"zone"), Err(ENOENT));

@@ -49,6 +49,15 @@ use super::{
 #[derive(Clone)]
 pub(crate) struct BackingFile(ARef<File>);
 
+/// What of a file a sync makes durable.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Synced {
+    /// The data, and the size and whatever else is needed to read it back, as fdatasync(2) does.
+    Data,
+    /// Times and extended attributes, too, as fsync(2) does.
+    All,
+}
+
 /// The space of a file system, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Space {
@@ -283,14 +292,15 @@ impl BackingFile {
         magic == ffi::BTRFS_SUPER_MAGIC
     }
 
-    /// Makes the data durable, and the size and whatever else is needed to read it back, as
-    /// fdatasync(2) does.
+    /// Makes durable what was written.
     ///
     /// Reports an error of earlier write-back too, and each such error once for this open file.
-    pub(crate) fn sync(&self) -> Result {
+    pub(crate) fn sync(&self, what: Synced) -> Result {
+        let datasync = c_int::from(what == Synced::Data);
+
         // SAFETY: `self.0` is a valid, open file.
         to_result(unsafe {
-            bindings::vfs_fsync_range(self.0.as_ptr(), 0, bindings::loff_t::MAX, 1)
+            bindings::vfs_fsync_range(self.0.as_ptr(), 0, bindings::loff_t::MAX, datasync)
         })?;
         if self.is_known_to_sync() {
             return Ok(());
@@ -308,8 +318,8 @@ impl BackingFile {
     /// Sets the extended attribute `name` (with its prefix, as in `user.example`), whether it
     /// exists or not.
     ///
-    /// Waits while the file system is frozen. Durable after [`sync()`](Self::sync) on file systems
-    /// that journal attributes together with the file. Fails with the errors of setxattr(2):
+    /// Waits while the file system is frozen. Durable after a [`sync()`](Self::sync) of
+    /// [all](Synced::All). Fails with the errors of setxattr(2):
     /// `EOPNOTSUPP` (the file system has no such attributes), [`ENOSPC`], `EDQUOT`, [`EROFS`], ...
     pub(crate) fn set_xattr(&self, name: &CStr, value: &[u8]) -> Result {
         let _access = WriteAccess::new(&self.0)?;

@@ -60,6 +60,7 @@ pub(crate) use self::{
     entries::EntryKind,
     file::{
         BackingFile,
+        Synced,
         Thawed, //
     },
     open::{
