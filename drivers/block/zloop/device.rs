@@ -118,6 +118,8 @@ pub(crate) struct Device {
     #[pin]
     pub(crate) flush: Flush,
     pub(crate) inline_writes: Chance,
+    /// Whether the file system has said that it allocates no blocks ahead.
+    never_ahead: Atomic<u32>,
     /// Whether a zone may have blocks allocated ahead.
     has_ahead: Atomic<u32>,
     /// How often zones had to give them back.
@@ -169,6 +171,7 @@ impl Device {
             flush <- flush,
             counters,
             inline_writes: Chance::new(),
+            never_ahead: Atomic::new(0u32),
             has_ahead: Atomic::new(0u32),
             releases: Atomic::new(0u32),
             releasing <- new_mutex!((), "Device::releasing"),
@@ -267,6 +270,20 @@ impl Device {
             self.releases.fetch_add(1u32, Release);
         }
         any
+    }
+
+    /// How far ahead of the write pointer blocks are to be allocated at most, in sectors.
+    #[inline]
+    pub(crate) fn most_ahead(&self) -> Sector {
+        match self.never_ahead.load(Relaxed) {
+            0 => self.config.preallocate,
+            _ => 0,
+        }
+    }
+
+    /// Has no blocks allocated ahead any more.
+    pub(crate) fn give_up_ahead(&self) {
+        self.never_ahead.store(1, Relaxed);
     }
 
     /// Notes that a zone has blocks allocated ahead.

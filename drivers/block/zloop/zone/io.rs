@@ -123,7 +123,7 @@ impl Zone {
         let start = plan.start();
         let step = seq
             .ahead
-            .before_write(start, start + len, capacity, device.config.preallocate);
+            .before_write(start, start + len, capacity, device.most_ahead());
 
         if step.is_some() && !may_wait {
             return Ok(Admission::NeedsToWait);

@@ -156,6 +156,20 @@ t_inline_disk() {
 	expect "reads tried in vain" 0 "$REPLY"
 }
 
+# A file system that allocates no blocks ahead is asked once. (Writes are not even tried inline before that is done.)
+t_prealloc_impossible() {
+	local i
+	need_counters
+	new_loop 320
+	make_fs ext4 "$LOOP" -O ^extent,^64bit
+	mount_backing "$LOOP"
+	add "$O"
+	gains again < <(for ((i = 0; i < 100; i++)); do echo "write z1+$((i * 4))k 4k = ok"; done)
+	between "of 100 writes tried" 1 10
+	counter preallocated
+	expect preallocated 0 "$REPLY"
+}
+
 # Many zones have one write only.
 t_prealloc_first() {
 	need_counters
@@ -663,6 +677,7 @@ tap_run t_inline_off "submit_inline=0"
 tap_run t_scheduler "not with an I/O scheduler"
 tap_run t_inline_disk "not reads from a disk that cannot be asked not to wait"
 tap_run t_ended_at_once "no soft interrupt for a request that a task ends"
+tap_run t_prealloc_impossible "nothing can be allocated ahead"
 tap_run t_prealloc_first "the first write to a zone allocates for itself"
 tap_run t_prealloc_off "prealloc_kb=0"
 tap_run t_prealloc_steps_xfs "blocks are allocated ahead in growing steps, XFS"
