@@ -168,12 +168,7 @@ impl Operations for Driver {
         rq.defer();
     }
 
-    fn report_zones(
-        device: &Device,
-        sector: u64,
-        nr: u32,
-        report: &mut ZoneReport<'_>,
-    ) -> Result<u32> {
+    fn report_zones(device: &Device, sector: u64, nr: u32, report: &mut ZoneReport<'_>) -> Result {
         report::report_zones(device, sector, nr, report)
     }
 }

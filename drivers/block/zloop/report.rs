@@ -40,7 +40,7 @@ use kernel::{
 /// are ending writes that have failed.
 const PATIENCE: u32 = 50;
 
-/// Reports up to `nr` zones from the one that `sector` is in; returns how many.
+/// Reports up to `nr` zones from the one that `sector` is in.
 ///
 /// Each zone is reported as it was at one moment, without waiting for I/O unless it is in doubt. If
 /// its file does not end that either, it is reported as read-only, which has no write pointer:
@@ -50,10 +50,10 @@ pub(crate) fn report_zones(
     sector: Sector,
     nr: u32,
     report: &mut ZoneReport<'_>,
-) -> Result<u32> {
+) -> Result {
     let geometry = &device.geometry;
     let Some(first) = geometry.zone_of(sector) else {
-        return Ok(0);
+        return Ok(());
     };
     let nr = nr.min(geometry.nr_zones() - first);
     let mut patience = PATIENCE;
@@ -110,7 +110,7 @@ pub(crate) fn report_zones(
 
         report.add(&descriptor)?;
     }
-    Ok(nr)
+    Ok(())
 }
 
 /// Waits a little until the block layer is done with all writes to `sectors` that have ended.

@@ -12,7 +12,6 @@ use crate::{
         block::{
             nested::Nested,
             request::Op,
-            request_io::Direction,
             request_list::RequestList,
             status::Status, //
         },
@@ -93,13 +92,7 @@ impl Progress {
 }
 
 /// Moves the rest of the data, all but the first `done` bytes. May sleep unless `nested`.
-fn transfer(
-    mut rq: Request,
-    file: BackingFile,
-    direction: Direction,
-    mut progress: Progress,
-    nested: Option<&Nested>,
-) {
+fn transfer(mut rq: Request, file: BackingFile, mut progress: Progress, nested: Option<&Nested>) {
     let device = rq.device();
     let caching = device.config.caching;
 
@@ -111,15 +104,8 @@ fn transfer(
     progress.releases = device.releases();
     rq.command_mut().stage = Stage::Moving(progress);
     match nested {
-        None => rq.submit(file, direction, caching, progress.pos(), progress.done),
-        Some(scope) => rq.try_submit(
-            file,
-            direction,
-            caching,
-            progress.pos(),
-            progress.done,
-            scope,
-        ),
+        None => rq.submit(file, caching, progress.pos(), progress.done),
+        Some(scope) => rq.try_submit(file, caching, progress.pos(), progress.done, scope),
     }
 }
 
@@ -133,9 +119,7 @@ pub(crate) fn read(mut rq: Request, nested: Option<&Nested>) {
 
     match source {
         Ok(ReadFrom::NeedsToWait) => rq.defer(),
-        Ok(ReadFrom::File(file)) => {
-            transfer(rq, file, Direction::Read, Progress::new(start), nested)
-        }
+        Ok(ReadFrom::File(file)) => transfer(rq, file, Progress::new(start), nested),
         Ok(ReadFrom::Nowhere) => {
             rq.zero_from(0);
             rq.end(Status::OK);
@@ -155,7 +139,7 @@ pub(crate) fn write_conventional(rq: Request, nested: Option<&Nested>) {
     };
 
     match file {
-        Ok(Some(file)) => transfer(rq, file, Direction::Write, Progress::new(start), nested),
+        Ok(Some(file)) => transfer(rq, file, Progress::new(start), nested),
         Ok(None) => rq.defer(),
         Err(refusal) => end(rq, Err(refusal)),
     }
@@ -189,7 +173,7 @@ pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: 
             let mut progress = Progress::new(start);
 
             progress.after_write = after_write;
-            transfer(rq, file, Direction::Write, progress, nested);
+            transfer(rq, file, progress, nested);
         }
         // The request keeps its turn.
         Ok(Admission::NeedsToWait) => rq.defer(),
@@ -313,10 +297,6 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         return settle(rq, progress, Ok(()));
     }
 
-    let direction = match rq.op() {
-        Op::Read => Direction::Read,
-        _ => Direction::Write,
-    };
     let file = match zone_of(&rq).map(|zone| zone.file(rq.device())) {
         Some(Ok(file)) => file,
         Some(Err(refusal)) => return settle(rq, progress, Err(refusal.error())),
@@ -326,13 +306,13 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
     // A conventional zone is as long as its file.
     let beyond_end = !is_conventional(&rq) && file.size() <= progress.pos();
 
-    if direction == Direction::Read && beyond_end {
+    if rq.op() == Op::Read && beyond_end {
         rq.zero_from(progress.done);
         settle(rq, progress, Ok(()));
     } else if progress.retries > MAX_RETRIES {
         settle(rq, progress, Err(EIO));
     } else {
-        transfer(rq, file, direction, progress, None);
+        transfer(rq, file, progress, None);
     }
 }
 

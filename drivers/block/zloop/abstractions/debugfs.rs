@@ -76,7 +76,7 @@ pub(crate) struct Numbers<T> {
     _parent: Arc<Dir>,
 }
 
-impl<T> Numbers<T> {
+impl<T: 'static> Numbers<T> {
     /// Makes the directory `name` in `parent`, with `files`. May sleep.
     pub(crate) fn new(
         parent: Arc<Dir>,
@@ -92,8 +92,9 @@ impl<T> Numbers<T> {
             let number = number(&data).as_ptr();
 
             // SAFETY: The name ends in NUL and the directory is valid or an error. The number is
-            // in `data`, whose address does not change and which outlives the directory, or static;
-            // it is read as others read an atomic, in one piece.
+            // in `data`, whose address does not change and which outlives the directory, or in what
+            // lives for ever, as `T` borrows nothing else; it is read as others read an atomic, in
+            // one piece.
             unsafe { ffi::debugfs_create_u64(name.as_char_ptr(), MODE, dir.0, number) };
         }
         Ok(Self {

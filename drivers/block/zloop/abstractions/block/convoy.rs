@@ -42,18 +42,24 @@ impl<T: Operations> Request<T> {
     /// Has one I/O of [`Request::submit`] move the data of `followers` behind this request's own, as
     /// if all of it were one request's. The followers are kept until [`Request::dismiss`].
     ///
-    /// Returns them if there is no memory at once, which is not worth waiting for. Together they
-    /// must not be longer than `u32::MAX` bytes, and this request must have no followers yet.
+    /// Returns them if there is no memory at once, which is not worth waiting for, and if they are
+    /// not all what this request is. Together they must not be longer than `u32::MAX` bytes, and this
+    /// request must have no followers yet.
     pub(crate) fn lead(&mut self, followers: RequestList<T>) -> Result<(), RequestList<T>> {
         let mut nr = segments(self);
         let mut bytes = 0;
         let mut fua = false;
+        let mut alike = true;
 
         followers.for_each(|rq| {
+            alike &= rq.op() == self.op();
             nr += segments(rq);
             bytes += rq.len_bytes();
             fua |= rq.is_fua();
         });
+        if !alike {
+            return Err(followers);
+        }
         let Ok(mut bvecs) = KVec::with_capacity(nr, GFP_NOWAIT) else {
             return Err(followers);
         };

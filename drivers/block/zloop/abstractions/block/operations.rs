@@ -67,14 +67,14 @@ pub(crate) trait Operations: Sized + 'static {
     /// either, because it may be the file system's completion work that runs it.
     fn io_done(rq: Request<Self>, result: Result<u32>);
 
-    /// Reports up to `nr` zones from the one that `sector` is in, by [`ZoneReport::add`], and
-    /// returns how many. Process context, may sleep.
+    /// Reports up to `nr` zones from the one that `sector` is in, by [`ZoneReport::add`]. Process
+    /// context, may sleep.
     fn report_zones(
         device: &Self::Device,
         sector: u64,
         nr: u32,
         report: &mut ZoneReport<'_>,
-    ) -> Result<u32>;
+    ) -> Result;
 }
 
 /// Starts a request and makes its handle.
@@ -241,11 +241,11 @@ impl<T: Operations> VTables<T> {
             // SAFETY: `private_data` was set from `into_foreign` before the disk could be seen and
             // is taken back after its last use.
             let data = unsafe { KBox::<DiskData<T>>::borrow(data) };
-            // SAFETY: `disk` and `args` are valid for the duration of this call.
-            let mut report = unsafe { ZoneReport::from_raw(disk, args) };
+            // SAFETY: They are the arguments of this call.
+            let mut report = unsafe { ZoneReport::from_raw(disk, nr, args) };
 
-            let reported = T::report_zones(data.device(), sector, nr, &mut report)?;
-            Ok(i32::try_from(reported)?)
+            T::report_zones(data.device(), sector, nr, &mut report)?;
+            Ok(i32::try_from(report.added())?)
         })
     }
 

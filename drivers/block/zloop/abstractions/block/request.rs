@@ -187,9 +187,12 @@ impl<T: Operations> Request<T> {
         unsafe { ending::is_write_ending(self.queue(), sectors) }
     }
 
-    /// Sets the data beyond the first `from` bytes to zero. Any context.
+    /// Sets the data of a read beyond the first `from` bytes to zero. Any context.
     pub(crate) fn zero_from(&mut self, from: u32) {
-        // SAFETY: The request is valid, and its pages are the driver's to write to: a read.
+        if self.op() != Op::Read {
+            return;
+        }
+        // SAFETY: The request is valid, and the pages of a read are the driver's to write to.
         unsafe { ffi::zloop_rq_zero_from(self.as_raw(), from) };
     }
 

@@ -13,7 +13,10 @@ use super::{
     nested::Nested,
     operations::Operations,
     pdu::Pdu,
-    request::Request, //
+    request::{
+        Op,
+        Request, //
+    }, //
 };
 use crate::abstractions::{
     ffi,
@@ -28,7 +31,7 @@ use kernel::{
 
 /// Which way the data goes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
+enum Direction {
     /// From the file to the request.
     Read,
     /// From the request to the file.
@@ -39,6 +42,7 @@ pub(crate) enum Direction {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Caching {
     /// Around the page cache, asynchronously where the file system can.
+    /// [`EINVAL`] if the file cannot be accessed like this.
     Direct,
     /// Around the page cache; a write holds the locks of the file system until its data is there
     /// ([`BackingFile::logs_writes_in_flight`]). For [`Request::submit`] only.
@@ -53,21 +57,15 @@ const QUEUED: isize = -(bindings::EIOCBQUEUED as isize);
 
 impl<T: Operations> Request<T> {
     /// Reads from or writes to `file` at byte `pos` all of the request's data, and that of those it
-    /// [leads](Request::lead), but the first `skip` bytes, which were moved before.
+    /// [leads](Request::lead), but the first `skip` bytes, which were moved before. [`EINVAL`] if it
+    /// is neither a read nor a write nor an append, [`EFBIG`] if no file has such a byte.
     ///
     /// The request comes back through [`Operations::io_done`], possibly before this function
     /// returns. A write with `REQ_FUA` is durable when it comes back, and so is all that is needed to
     /// read it. A write waits while the file system is frozen. Process context, may sleep; from
     /// [`Operations::run`] only, whose scope keeps memory allocations from starting I/O.
-    pub(crate) fn submit(
-        self,
-        file: BackingFile,
-        direction: Direction,
-        caching: Caching,
-        pos: u64,
-        skip: u32,
-    ) {
-        self.submit_with(file, direction, caching, pos, skip, 0);
+    pub(crate) fn submit(self, file: BackingFile, caching: Caching, pos: u64, skip: u32) {
+        self.submit_with(file, caching, pos, skip, 0);
     }
 
     /// As [`Request::submit`], for a submitter that must not be kept waiting: the result is
@@ -75,29 +73,33 @@ impl<T: Operations> Request<T> {
     pub(crate) fn try_submit(
         self,
         file: BackingFile,
-        direction: Direction,
         caching: Caching,
         pos: u64,
         skip: u32,
         _scope: &Nested,
     ) {
-        self.submit_with(file, direction, caching, pos, skip, ffi::IOCB_NOWAIT);
+        self.submit_with(file, caching, pos, skip, ffi::IOCB_NOWAIT);
     }
 
     fn submit_with(
         self,
         file: BackingFile,
-        direction: Direction,
         caching: Caching,
         pos: u64,
         skip: u32,
         extra_flags: c_int,
     ) {
         let mut iter = MaybeUninit::<bindings::iov_iter>::uninit();
-
-        if let Err(error) = self.prepare_iter(direction, skip, iter.as_mut_ptr()) {
-            return T::io_done(self, Err(error));
-        }
+        let prepared = self
+            .check(&file, caching, pos)
+            .and_then(|(direction, pos)| {
+                self.prepare_iter(direction, skip, iter.as_mut_ptr())?;
+                Ok((direction, pos))
+            });
+        let (direction, pos) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return T::io_done(self, Err(error)),
+        };
 
         let pdu = self.pdu();
         let kiocb = pdu.kiocb.get();
@@ -121,8 +123,7 @@ impl<T: Operations> Request<T> {
         unsafe {
             kiocb.write(bindings::kiocb {
                 ki_filp: raw_file,
-                // CAST: The driver's files are shorter than `i64::MAX`, the file system's limit.
-                ki_pos: pos as i64,
+                ki_pos: pos,
                 // Without it the I/O is synchronous.
                 ki_complete: if waits { None } else { Some(io_complete::<T>) },
                 ki_flags: flags,
@@ -169,7 +170,22 @@ impl<T: Operations> Request<T> {
         unsafe { put_io::<T>(rq) };
     }
 
-    /// Sets `iter` up over the data of the request.
+    /// Which way the data goes and where in the file it is, if the request has any and the file can
+    /// be accessed as asked for.
+    fn check(&self, file: &BackingFile, caching: Caching, pos: u64) -> Result<(Direction, i64)> {
+        let direction = match self.op() {
+            Op::Read => Direction::Read,
+            Op::Write | Op::ZoneAppend => Direction::Write,
+            _ => return Err(EINVAL),
+        };
+
+        if self.len_bytes() == 0 || (caching != Caching::Buffered && !file.can_direct()) {
+            return Err(EINVAL);
+        }
+        Ok((direction, i64::try_from(pos).map_err(|_| EFBIG)?))
+    }
+
+    /// Sets `iter` up over the data of the request, which [`Request::check`] has found.
     fn prepare_iter(
         &self,
         direction: Direction,
@@ -184,7 +200,8 @@ impl<T: Operations> Request<T> {
 
         let alone = self.convoy().is_empty();
 
-        // SAFETY: The request is valid and has data, and `iter` may be written to.
+        // SAFETY: The request is valid, it has data, as `check` has found, and `iter` may be written
+        // to.
         if !(alone && unsafe { ffi::zloop_rq_iter_in_place(rq, dir, iter) }) {
             if alone {
                 self.copy_segments()?;
@@ -239,7 +256,8 @@ unsafe extern "C" fn io_complete<T: Operations>(
 
     // SAFETY: The request is valid.
     if unsafe { (*rq).cmd_flags } & 1 != 0 {
-        // SAFETY: It is a write, for which `submit` called `kiocb_start_write()`.
+        // SAFETY: It is a write or an append, the operations with that bit that `check` lets pass,
+        // and for those `submit` called `kiocb_start_write()`.
         unsafe { ffi::kiocb_end_write(kiocb) };
     }
     // SAFETY: The PDU of a request in flight is initialised.

@@ -44,10 +44,12 @@ pub(crate) struct ZoneDescriptor {
 ///
 /// # Invariants
 ///
-/// `disk` and `args` are valid for `'a` and belong to one call of `report_zones`.
+/// `disk` and `args` are valid for `'a` and belong to one call of `report_zones`, which asks for
+/// `max` zones at most. `added` is not larger.
 pub(crate) struct ZoneReport<'a> {
     disk: *mut bindings::gendisk,
     args: *mut bindings::blk_report_zones_args,
+    max: u32,
     added: u32,
     _call: PhantomData<&'a mut ()>,
 }
@@ -55,16 +57,18 @@ pub(crate) struct ZoneReport<'a> {
 impl ZoneReport<'_> {
     /// # Safety
     ///
-    /// The pointers must be the arguments of a call of `report_zones` that lasts for the lifetime
-    /// of the result.
+    /// All must be arguments of a call of `report_zones` that lasts for the lifetime of the result;
+    /// `max` is the number of zones.
     pub(super) unsafe fn from_raw(
         disk: *mut bindings::gendisk,
+        max: u32,
         args: *mut bindings::blk_report_zones_args,
     ) -> Self {
         // INVARIANT: By this function's contract.
         Self {
             disk,
             args,
+            max,
             added: 0,
             _call: PhantomData,
         }
@@ -80,9 +84,19 @@ impl ZoneReport<'_> {
         unsafe { ending::is_write_ending(queue, sectors) }
     }
 
+    /// How many zones there are in the report.
+    pub(super) fn added(&self) -> u32 {
+        self.added
+    }
+
     /// Adds the next zone. Fails if the one who asked does not want to go on; the error must be
-    /// returned as it is.
+    /// returned as it is. [`EINVAL`] if there are as many as were asked for.
     pub(crate) fn add(&mut self, zone: &ZoneDescriptor) -> Result {
+        // Who asked may have room for no more.
+        if self.added >= self.max {
+            return Err(EINVAL);
+        }
+
         let mut raw: bindings::blk_zone = pin_init::zeroed();
 
         raw.start = zone.start;
@@ -95,7 +109,8 @@ impl ZoneReport<'_> {
             ZoneType::Conventional => bindings::blk_zone_type_BLK_ZONE_TYPE_CONVENTIONAL,
             ZoneType::SequentialWriteRequired => bindings::blk_zone_type_BLK_ZONE_TYPE_SEQWRITE_REQ,
         } as u8;
-        // SAFETY: By the type invariants the pointers are valid, and `raw` is.
+        // SAFETY: By the type invariants the pointers are valid, and `raw` is. The index is below the
+        // number of zones that were asked for.
         to_result(unsafe {
             bindings::disk_report_zone(self.disk, &mut raw, self.added, self.args)
         })?;

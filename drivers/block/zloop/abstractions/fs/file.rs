@@ -156,17 +156,23 @@ impl BackingFile {
 
     /// The same without waiting: the file system may not be frozen.
     fn set_times(&self) -> Result {
-        // SAFETY: The file is valid.
-        let mode = unsafe { &raw mut (*self.0.as_ptr()).f_mode };
-        // SAFETY: As above. Of an open file that is in no descriptor table nobody else changes the
-        // field, and who reads it finds the old value or the new one.
-        let mode = unsafe { Atomic::from_ptr(mode) };
+        let mode = self.mode();
 
         // All who may be here at the same time clear the same bit.
         mode.store(mode.load(Relaxed) & !ffi::FMODE_NOCMTIME, Relaxed);
         // SAFETY: The file is valid and open for writing; the function sees to it that the mount is
         // writable.
         to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })
+    }
+
+    /// What the file can and is opened for (`FMODE_*`).
+    fn mode(&self) -> &Atomic<bindings::fmode_t> {
+        // SAFETY: The file is valid.
+        let mode = unsafe { &raw mut (*self.0.as_ptr()).f_mode };
+
+        // SAFETY: The field lives as long as the file. As that is in no descriptor table, nobody but
+        // `set_times()` changes the field, and who reads it finds the old value or the new one.
+        unsafe { Atomic::from_ptr(mode) }
     }
 
     /// The file with its file system kept from being frozen, unless it is or is about to be.
@@ -211,8 +217,12 @@ impl BackingFile {
 
     /// Whether reads and writes can be asked not to wait.
     pub(crate) fn can_try(&self) -> bool {
-        // SAFETY: The file is valid; `do_dentry_open()` has set the flag, which changes no more.
-        unsafe { (*self.0.as_ptr()).f_mode & ffi::FMODE_NOWAIT != 0 }
+        self.mode().load(Relaxed) & ffi::FMODE_NOWAIT != 0
+    }
+
+    /// Whether reads and writes can go around the page cache.
+    pub(crate) fn can_direct(&self) -> bool {
+        self.mode().load(Relaxed) & ffi::FMODE_CAN_ODIRECT != 0
     }
 
     /// Gives the file system what asynchronous direct I/O ends in, a workqueue, if it has none yet.
