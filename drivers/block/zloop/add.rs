@@ -16,7 +16,10 @@ use crate::{
             },
             limits::ZonedLimits,
             request_io::Caching,
-            tag_set::TagSet, //
+            tag_set::{
+                self,
+                TagSet, //
+            }, //
         },
         fs::BackingFile,
         pinned_slice::PinnedSlice,
@@ -35,7 +38,10 @@ use crate::{
     files::Files,
     model::{
         geometry::Geometry,
-        options::AddOptions,
+        options::{
+            AddOptions,
+            MAX_QUEUE_DEPTH, //
+        },
         write_pointer::WritePointer,
         Sector,
         ZoneNo, //
@@ -60,6 +66,9 @@ use kernel::{
 
 /// Largest request in sectors: 1 MiB.
 const MAX_SECTORS: u32 = 2048;
+
+// Each depth that can be asked for can be had.
+const _: () = assert!(MAX_QUEUE_DEPTH <= tag_set::MAX_QUEUE_DEPTH);
 
 /// Adds a device. Process context of the writer of the command; may sleep for long.
 pub(crate) fn add(options: &AddOptions<'_>) -> Result {

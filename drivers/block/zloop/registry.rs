@@ -19,6 +19,7 @@ use crate::{
         task, //
     },
     commands::Driver,
+    model::options::MAX_ID,
     REGISTRY, //
 };
 use kernel::{
@@ -57,10 +58,6 @@ impl State {
         matches!(self, State::Removing | State::Removed)
     }
 }
-
-/// Largest id: ids are `int` to user space.
-// CAST: Positive.
-const MAX_ID: u32 = i32::MAX as u32;
 
 impl Registry {
     /// No devices.

@@ -35,9 +35,6 @@ mod counters;
 mod device;
 mod files;
 mod flush;
-// Complete in itself, and its tests on the host use all of it.
-#[cfg_attr(not(CONFIG_KUNIT = "y"), expect(dead_code))]
-#[cfg_attr(CONFIG_KUNIT = "y", allow(dead_code))]
 mod model;
 mod path;
 mod refusal;

@@ -31,6 +31,12 @@ pub(crate) fn edquot() -> Error {
     Error::from_errno(-(bindings::EDQUOT as i32))
 }
 
+/// `ELOOP`, which `kernel::error::code` has since Linux 7.3.
+pub(crate) fn eloop() -> Error {
+    // CAST: Error numbers are small.
+    Error::from_errno(-(bindings::ELOOP as i32))
+}
+
 /// `EOPNOTSUPP`, which `kernel::error::code` has since Linux 7.3.
 pub(crate) fn eopnotsupp() -> Error {
     // CAST: Error numbers are small.

@@ -106,6 +106,7 @@ impl<S: DerefMut<Target = [Slot]>> OpenSet<S> {
     }
 
     /// The number of zones that are open, implicitly or explicitly.
+    #[cfg(any(test, CONFIG_KUNIT = "y"))]
     pub(crate) fn nr_open(&self) -> u32 {
         self.nr_open
     }

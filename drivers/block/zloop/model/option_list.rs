@@ -6,13 +6,13 @@
 
 use core::fmt;
 
-use super::text::{
-    number,
-    Escaped, //
+use super::{
+    options::MAX_ID,
+    text::{
+        number,
+        Escaped, //
+    }, //
 };
-
-/// The largest device number, as the C driver's is an `int`.
-const MAX_ID: u32 = i32::MAX.unsigned_abs();
 
 /// An option, in the order of [`HELP`](super::options::HELP).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

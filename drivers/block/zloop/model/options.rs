@@ -41,6 +41,9 @@ pub(crate) const HELP: &str = "add id=%d,capacity_mb=%u,zone_size_mb=%u,zone_cap
 /// The largest zone size in MiB, as in the C driver.
 pub(crate) const MAX_ZONE_SIZE_MB: u32 = 16384;
 
+/// The largest device number, as the C driver's is an `int`.
+pub(crate) const MAX_ID: u32 = i32::MAX.unsigned_abs();
+
 /// The deepest queue that blk-mq can have (`BLK_MQ_MAX_DEPTH`, include/linux/blk-mq.h).
 pub(crate) const MAX_QUEUE_DEPTH: u32 = 10240;
 

@@ -19,7 +19,10 @@ use kernel::{
 };
 
 use super::{
-    super::ffi,
+    super::{
+        compat,
+        ffi, //
+    },
     adopt,
     check_name,
     credentials::Credentials,
@@ -123,10 +126,6 @@ impl fmt::Display for OpenError {
     }
 }
 
-/// Which not every kernel crate has as an [`Error`].
-// CAST: A small positive number.
-const ELOOP: c_int = bindings::ELOOP as c_int;
-
 impl Directory {
     /// Opens or makes the file `name` of this directory.
     ///
@@ -175,9 +174,7 @@ impl Directory {
         match unsafe { adopt(file) } {
             Ok(file) => Ok(file),
             // A symbolic link and a directory.
-            Err(error) if error == EISDIR || error.to_errno() == -ELOOP => {
-                Err(OpenError::NotRegular)
-            }
+            Err(error) if error == EISDIR || error == compat::eloop() => Err(OpenError::NotRegular),
             Err(error) => Err(OpenError::Errno(error)),
         }
     }
