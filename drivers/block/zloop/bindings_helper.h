@@ -20,7 +20,6 @@
  * @fn d_real_inode
  * @fn dget
  * @fn end_of_stack
- * @fn file_inode
  * @fn file_mnt_idmap
  * @fn file_ref_read
  * @fn i_size_read
@@ -100,8 +99,6 @@ ZLOOP_CONST(blk_features_t, BLK_FEAT_FUA);
 ZLOOP_CONST(blk_status_t, BLK_STS_OK);
 ZLOOP_CONST(blk_status_t, BLK_STS_NOTSUPP);
 ZLOOP_CONST(blk_status_t, BLK_STS_TIMEOUT);
-ZLOOP_CONST(blk_status_t, BLK_STS_NOSPC);
-ZLOOP_CONST(blk_status_t, BLK_STS_RESOURCE);
 ZLOOP_CONST(blk_status_t, BLK_STS_IOERR);
 ZLOOP_CONST(blk_status_t, BLK_STS_ZONE_OPEN_RESOURCE);
 ZLOOP_CONST(int, IOCB_DIRECT);

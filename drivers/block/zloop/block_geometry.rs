@@ -22,9 +22,10 @@ pub(crate) struct BlockGeometry {
     pub(crate) dma_alignment: u32,
 }
 
-/// Block size and alignment for a zone file, as the C driver derives them: the file's own direct
-/// I/O geometry, else that of the block device under the file system, else 512 bytes; and rather
-/// the block size of the file system if that is 4 KiB or less. 4 KiB if a disk cannot have it.
+/// Block size and alignment for a zone file: its own direct I/O geometry, else that of the block
+/// device under the file system, else 512 bytes; and rather the block size of the file system, as in
+/// the C driver, if that is 4 KiB or less and not too small for direct I/O. 4 KiB if a disk cannot
+/// have it.
 pub(crate) fn block_geometry(facts: &DioFacts) -> BlockGeometry {
     const SECTOR: u32 = 512;
     const USUAL: u32 = 4096;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * C side of what Rust cannot call: macros. Nothing here decides anything.
+ * C side of what Rust cannot call, macros, and of what is best said with them.
+ * Nothing here knows what a zone is.
  */
 #include <linux/bio.h>
 #include <linux/blk-mq.h>

@@ -10,9 +10,9 @@
 //!
 //! Unless a function says otherwise it may sleep, may wait for the file system to be thawed, and
 //! takes locks of the file system: process context, no spinlock held, and no lock that is taken
-//! below the file system. Permissions are checked against the credentials of the calling task, and
-//! for the files of an open directory, also when they are changed, against those of the task that
-//! opened the directory.
+//! below the file system. Permissions are checked against the credentials of the calling task, but
+//! for files that are opened in a directory, and when an open one is changed, against those of the
+//! task that opened the directory.
 //!
 //! # When a file is closed
 //!
