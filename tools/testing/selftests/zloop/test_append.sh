@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Native, ordered and emulated zone append, through the NVMe target.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"

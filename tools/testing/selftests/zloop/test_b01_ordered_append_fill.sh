@@ -3,6 +3,7 @@
 #
 # ordered_zone_append: the append that fills a zone succeeds. The C driver marks the zone full when it queues the
 # request and then refuses to open the full zone.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_nvmet.sh"

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Regular writes never cross the zone capacity. In the C driver they do, and the device cannot be added again.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

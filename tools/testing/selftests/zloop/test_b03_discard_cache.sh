@@ -3,6 +3,7 @@
 #
 # discard_write_cache: the three cases in which the C driver keeps data that was never flushed.
 # test_discard_cache.sh has all the others.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # An explicit open at the limit closes an implicitly open zone first.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

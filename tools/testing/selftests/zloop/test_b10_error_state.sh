@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A zone whose write pointer cannot be determined stays in error: every report says so, not only the first.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

@@ -3,6 +3,7 @@
 #
 # Appends in flight while others fail: no acknowledged append is overwritten or lost. The C driver computes the write
 # pointer from the file size without waiting for what is in flight.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"

@@ -3,6 +3,7 @@
 #
 # FLUSH writes this device's files only, and reports write-back errors. The C driver syncs the whole backing file system
 # and loses the error.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"

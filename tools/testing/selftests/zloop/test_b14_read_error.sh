@@ -3,6 +3,7 @@
 #
 # A read error of the backing file is an error of the device, not zeros. With buffered_io the C driver takes the short
 # read before the error for the end of the file.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"

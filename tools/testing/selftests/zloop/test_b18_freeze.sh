@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Writes to a frozen backing file system wait. The C driver writes into frozen ext4.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

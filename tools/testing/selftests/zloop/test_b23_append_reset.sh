@@ -3,6 +3,7 @@
 #
 # Ordered appends against resets of the same zone: the write pointer is the size of the file, at any time it is quiet,
 # and each append succeeds, before the reset or after it. (The zones are too large to become full.)
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_nvmet.sh"

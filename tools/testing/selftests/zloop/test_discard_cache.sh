@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # discard_write_cache: on remove every sequential zone goes back to its last flushed state.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

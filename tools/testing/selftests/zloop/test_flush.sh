@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # FLUSH: what was acknowledged before it is durable afterwards; only the device's own files are touched.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_faults.sh"

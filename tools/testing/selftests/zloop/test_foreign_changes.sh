@@ -3,6 +3,7 @@
 #
 # Somebody else changes the zone files of a device in use. The device may fail what it can no longer do, but it says
 # nothing that is not so, and does no harm; and the next add sees what is there then.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

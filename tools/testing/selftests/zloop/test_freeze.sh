@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A frozen backing file system: writes wait, reads and reports go on, everything ends after the thaw.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

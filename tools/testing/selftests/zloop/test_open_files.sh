@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Zone files are opened when they are needed, and closed again when there are many.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

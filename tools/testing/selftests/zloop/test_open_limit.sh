@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # max_open_zones: implicit close in LRU order, explicit opens, what happens when nothing can be closed.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # A device that is added again is the same device: data, write pointers, conditions; also after the module was loaded anew.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 with_udev

@@ -3,6 +3,7 @@
 #
 # Power cuts: what was flushed survives, and nothing else than what was written is ever there. A few cuts for each
 # file system; the suite `crash` makes hundreds.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/lib_nvmet.sh"

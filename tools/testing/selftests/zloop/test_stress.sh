@@ -3,6 +3,7 @@
 #
 # Parallel writers, zone management and reports, everything checked.
 # panics-on: c
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
 # Zone conditions and their transitions, write pointer rules, reads, without an open limit.
+# paths: both
 
 . "$(dirname "$0")/lib.sh"
 
