@@ -307,8 +307,8 @@ impl Device {
     /// Has a work item call `act`, and waits for it, but not for those that it queues.
     ///
     /// In the task that removes the device file systems give up if that is being killed, and if it
-    /// is a worker of io_uring, files are closed only after the command has ended. It is used if
-    /// there is no memory.
+    /// is a worker of io_uring, files are closed only after the command has ended. Without memory for
+    /// the work item it calls `act` nevertheless.
     fn have_done(self: &Arc<Self>, act: fn(&Self)) {
         let device = self.clone();
         let outcome = self

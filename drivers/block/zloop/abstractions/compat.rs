@@ -31,7 +31,7 @@ pub(crate) fn edquot() -> Error {
     Error::from_errno(-(bindings::EDQUOT as i32))
 }
 
-/// `ELOOP`, which `kernel::error::code` has since Linux 7.3.
+/// `ELOOP`, which not every `kernel::error::code` has.
 pub(crate) fn eloop() -> Error {
     // CAST: Error numbers are small.
     Error::from_errno(-(bindings::ELOOP as i32))
