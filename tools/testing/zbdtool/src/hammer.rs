@@ -49,6 +49,9 @@ pub struct HammerArgs {
     seed: u64,
 }
 
+/// How much is read at once when all is checked in the end.
+const READ_AT_ONCE: usize = 256 << 10;
+
 /// What all threads share.
 struct Shared {
     stop: AtomicBool,
@@ -160,20 +163,33 @@ impl Writer<'_> {
         }
     }
 
-    /// Reads one block of the zone: the pattern below the write pointer, zeros beyond it.
-    fn check(&mut self, zone: &Own) {
+    /// Reads one block of the zone, anywhere.
+    fn check_some(&mut self, zone: &Own) {
         let bs = self.args.bs as u64;
-        let blocks = zone.cap / bs;
-        let at = bs * (self.rng.next() % blocks);
+        let at = bs * (self.rng.next() % (zone.cap / bs));
+        self.check(zone, at, self.args.bs);
+    }
+
+    /// Reads all of the zone.
+    fn check_all(&mut self, zone: &Own) {
+        let mut at = 0;
+        while at < zone.cap {
+            let len = (zone.cap - at).min(self.buf.bytes().len() as u64);
+            self.check(zone, at, len as usize);
+            at += len;
+        }
+    }
+
+    /// Reads `len` bytes from `at` in the zone: the pattern below the write pointer, zeros beyond it.
+    fn check(&mut self, zone: &Own, at: u64, len: usize) {
         let pos = self.start(zone) + at;
-        let len = self.args.bs;
         self.buf.bytes_mut()[..len].fill(0xa5);
         match uapi::pread(&self.file, &mut self.buf.bytes_mut()[..len], pos) {
             Ok(n) if n == len => (),
             Ok(_) => return self.shared.error("read:short"),
             Err(e) => return self.note("read", e),
         }
-        let written = zone.wp.saturating_sub(at).min(bs) as usize;
+        let written = zone.wp.saturating_sub(at).min(len as u64) as usize;
         if pattern::mismatch(&self.buf.bytes()[..written], zone.seed, pos).is_some() {
             self.shared.error("read:wrong-data");
         }
@@ -225,13 +241,13 @@ impl Writer<'_> {
                     }
                 },
                 9..=11 if self.args.manage => self.reset(zone),
-                12..=25 => self.check(zone),
+                12..=25 => self.check_some(zone),
                 _ if zone.full => self.reset(zone),
                 _ => self.write(zone),
             }
         }
         for zone in zones {
-            self.check(zone);
+            self.check_all(zone);
         }
     }
 }
@@ -315,7 +331,7 @@ pub fn run(args: &HammerArgs) -> io::Result<bool> {
                 file: uapi::open_dev(&args.dev, libc::O_DIRECT)?,
                 zone_size: geo.zone_size,
                 rng: Rng::new(args.seed * 1000 + t as u64),
-                buf: Buffer::new(args.bs),
+                buf: Buffer::new(args.bs.max(READ_AT_ONCE)),
             };
             scope.spawn(move || writer.run(&mut own));
         }
