@@ -13,6 +13,8 @@ overtake() {
 	local line rounds NVME=
 	scaled 120
 	rounds=$REPLY
+	# It looks there whether the block layer is at work on the zone.
+	mountpoint -q /sys/kernel/debug || mount -t debugfs none /sys/kernel/debug 2> /dev/null
 	add "capacity_mb=16,zone_size_mb=4,conv_zones=0,buffered_io,$1"
 	[[ $* != *append* ]] || nvmet_up "$DEV"
 	line=$("$ZBDTOOL" overtake "$DEV" --zone 1 --rounds "$rounds" ${NVME:+--nvme "$NVME"} "${@:2}" 2>&1) ||

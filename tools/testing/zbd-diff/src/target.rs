@@ -2,13 +2,13 @@
 
 //! The devices that are compared.
 
-use crate::settle::Plugs;
 use nix::errno::Errno;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use zbd::nvme::{Namespace, Outcome};
+use zbd::plugs::Plugs;
 use zbd::uapi::{self, BlkZone, ZoneOp, SECTOR};
 use zbd::zones;
 

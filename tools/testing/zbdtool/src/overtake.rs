@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 use zbd::nvme::{Namespace, Outcome};
+use zbd::plugs::Plugs;
 
 /// Options of `zbdtool overtake`.
 #[derive(Args)]
@@ -100,6 +101,7 @@ struct Writer<'a> {
     args: &'a OvertakeArgs,
     file: File,
     nvme: Option<Namespace>,
+    plugs: Option<Plugs>,
     zone_size: u64,
     /// Bytes of the device.
     size: u64,
@@ -116,6 +118,7 @@ impl<'a> Writer<'a> {
             args,
             file,
             nvme: nvme.transpose()?,
+            plugs: Plugs::of(&args.dev)?,
             zone_size: geometry.zone_size,
             size: geometry.zone_size * u64::from(geometry.nr_zones),
             // For two blocks, and one at a time.
@@ -153,6 +156,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Fills the zone but for the last blocks; returns the one that is written to next.
+    ///
+    /// Waits until the block layer has done with that: one of its workers may have sent a write, and hold the zone's
+    /// write plug for a moment more, in which an append would have the next write fail whatever the driver does.
     fn fill(&mut self, but: usize) -> Result<usize, Errno> {
         let start = u64::from(self.args.zone) * self.zone_size / SECTOR;
         let capacity = match zones::report(&self.file, start, 1, false).as_deref() {
@@ -163,6 +169,11 @@ impl<'a> Writer<'a> {
 
         for nr in 0..next {
             self.write(nr)?;
+        }
+        if let Some(plugs) = &mut self.plugs {
+            let zone = u64::from(self.args.zone);
+
+            plugs.settle(&(zone..zone + 1))?;
         }
         Ok(next)
     }
