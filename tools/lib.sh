@@ -156,9 +156,10 @@ kernel_tap() {
 	90) told=$(<"$3/splats.log") why=": ${told%%$'\n'*}" ;;
 	91) why=": the guest died" ;;
 	92) why=": it took too long" ;;
+	*) [[ -s $3/status ]] || why=": it did not start" ;;
 	esac
 	[[ -z $why ]] || not="not "
-	[[ -z $why || -n $told ]] || told=$(tail -n 20 "$3/console.log")
+	[[ -z $why || -n $told ]] || told=$(tail -n 20 "$3/console.log" 2>/dev/null)
 	printf '1..1\n'
 	[[ -z $told ]] || tr -d '\r' <<<"$told" | sed 's/^/# /'
 	# A # would begin a directive.
