@@ -12,8 +12,9 @@ tree=$(mktemp -d /tmp/fs-tree.XXXXXX)
 
 # prepare_tree DIRECTORY
 prepare_tree() {
-	cp -r "$1/." "$tree"
+	cp -r "$1/." "$tree" || bail "cannot copy $1"
 	manifest "$tree" >"$tree.sums"
+	[[ -s $tree.sums ]] || bail "there is no file in $1"
 }
 
 # manifest DIRECTORY: size and checksum of every file, in a fixed order.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# discard_write_cache: the three cases in which the C driver keeps data that was never flushed.
+# discard_write_cache: the four cases in which the C driver keeps data that was never flushed.
 # test_discard_cache.sh has all the others.
 # paths: both
 

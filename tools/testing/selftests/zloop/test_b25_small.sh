@@ -54,6 +54,7 @@ t_full_wp() {
 	END
 	line=$(blkzone report -o 8192 -c 2 "$DEV")
 	diag "$line"
+	[[ $line == *"(fu)"*"(fu)"* ]] || fail "blkzone does not show two full zones: $line"
 	[[ $line != *0xffff* ]] || fail "blkzone prints $line"
 }
 
