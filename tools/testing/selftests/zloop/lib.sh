@@ -209,7 +209,7 @@ is_mounted() { [[ $(< /proc/self/mounts) == *" $1 "* ]]; }
 
 zl_retry_umount() {
 	local i
-	for ((i = 0; i < 30; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		umount "$1" 2> /dev/null && return 0
 		is_mounted "$1" || return 0
 		sleep 0.1
@@ -260,7 +260,7 @@ zl_teardown() {
 
 zl_wait_remove() {
 	local i
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		{ printf 'remove id=%d' "$1" > "$ZL_CTL"; } 2> /dev/null
 		[ -e "/sys/block/zloop$1" ] || return 0
 		sleep 0.1
@@ -535,7 +535,7 @@ load_module() {
 		modprobe zloop
 	fi || return 1
 	local i
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		[ -c "$ZL_CTL" ] && return 0
 		sleep 0.1
 	done
@@ -565,7 +565,7 @@ need_module() { [ -e /sys/module/zloop/refcnt ] || skip "the driver is built int
 # A device that was just removed may still be open for udev to look at.
 unload_module() {
 	local i
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		rmmod zloop 2> /dev/null && return 0
 		sleep 0.1
 	done

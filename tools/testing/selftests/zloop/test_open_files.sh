@@ -211,7 +211,7 @@ tap_run t_replaced "a file replaced behind the driver's back"
 # Reads go on in a frozen file system, also where others have to be closed for the file that they need, whose times
 # cannot be set then.
 t_frozen() {
-	local i
+	local i limit=$((300 * ZLOOP_SLOWNESS))
 	backing xfs
 	add "$O,max_open_files=2"
 	steps "$DEV" <<-END
@@ -222,13 +222,13 @@ t_frozen() {
 	background "$ZBDTOOL" script "$DEV" <<-END
 	$(for zone in 1 2 3 4 5 6 7 8 9; do printf 'read z%d 64k = ok\n' "$zone"; done)
 	END
-	for ((i = 0; i < 100; i++)); do
+	for ((i = 0; i < limit; i++)); do
 		kill -0 "$BG" 2> /dev/null || break
 		sleep 0.1
 	done
 	must fsfreeze -u "$BDIR"
 	background_end
-	((i < 100)) || fail "the reads did not end before the file system was thawed"
+	((i < limit)) || fail "the reads did not end before the file system was thawed"
 }
 
 # What a flush has taken up stays open until it has ended, while it waits for others to be opened.

@@ -19,6 +19,12 @@ until_time() {
 	while ((SECONDS < end)); do "$@"; done
 }
 
+# seeded N COMMAND: the same, for a background job, which has random numbers of its own.
+seeded() {
+	RANDOM=$1
+	until_time "${@:2}"
+}
+
 # None of the background jobs hangs.
 all_end() {
 	local pid
@@ -112,8 +118,7 @@ t_same_id() {
 		esac
 	}
 	for i in 1 2 3 4; do
-		RANDOM=$i
-		until_time mess &
+		seeded "$i" mess &
 		pids+=($!)
 	done
 	all_end "${pids[@]}"
@@ -140,11 +145,9 @@ t_rmmod() {
 		to_control "remove id=0"
 		sleep "0.$((RANDOM % 4))"
 	}
-	RANDOM=1
-	until_time cycle &
+	seeded 1 cycle &
 	pids+=($!)
-	RANDOM=2
-	until_time cycle &
+	seeded 2 cycle &
 	pids+=($!)
 	unload() {
 		rmmod zloop 2> /dev/null && n=$((n + 1))

@@ -77,7 +77,7 @@ add_while_open() {
 # add_when_closed: the id and the directory are free.
 add_when_closed() {
 	local i
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		ctl "add id=0,base_dir=$BDIR,$O"
 		[ "$REPLY" != ok ] || break
 		sleep 0.1
@@ -197,31 +197,50 @@ t_umount_after_io_uring() {
 	rm "$ZL_T/out"
 }
 
-# The same command without an id gets the same device again, also if somebody still looks at the one that was removed.
-t_add_again_while_open() {
-	local i
-	backing_tmpfs
+# The same command without an id gets the same device again, also if somebody still looks at the one that was removed:
+# it waits for two seconds. Not judged if this script was kept from running for so long that these may have passed.
+add_while_open_for() {
+	local i began late=
 	add "$O"
 	steps "$DEV" <<< "write z1 64k = ok"
 	hold "$DEV" --readonly
 	expect "open" held "$REPLY"
 	remove
 	undo dev 0
+	now_ms
+	began=$REPLY
 	# shellcheck disable=SC2016 # for the shell that is started
 	background bash -c ': > "$3"; echo "$1" > "$2"' add "add $O,base_dir=$BDIR" "$ZL_CTL" "$ZL_T/started" 7>&- 8<&-
 	for ((i = 0; i < 100 * ZLOOP_SLOWNESS; i++)); do
 		[ ! -e "$ZL_T/started" ] || break
 		sleep 0.1
 	done
-	# It waits for two seconds.
 	sleep 0.5
-	background_goes_on "add has not waited"
+	now_ms
+	((REPLY - began < 1500)) || late=1
+	[ -n "$late" ] || background_goes_on "add has not waited"
 	release
+	now_ms
+	((REPLY - began < 1900)) || late=1
 	background_end
+	rm "$ZL_T/started"
+	[ -z "$late" ] || return 1
 	[ -e /sys/block/zloop0 ] || fail "the device has got another id"
 	steps "$DEV" <<< "read z1 64k = ok"
 	expect "directories" 0 "$(ls "$BDIR")"
-	rm "$ZL_T/started"
+}
+
+t_add_again_while_open() {
+	local round i
+	for round in 1 2 3 4 5; do
+		backing_tmpfs
+		! add_while_open_for || return 0
+		diag "round $round took too long"
+		for i in /sys/block/zloop[0-9]*; do
+			ctl_expect ok "remove id=${i##*zloop}"
+		done
+	done
+	fail "the host is too slow to tell"
 }
 
 # The id is free at once, with another geometry in another directory.
@@ -247,7 +266,7 @@ t_twice() {
 		two=$(< "$ZL_T/two")
 		rm "$ZL_T/one" "$ZL_T/two"
 		case "$one $two" in
-		"ok ENODEV" | "ENODEV ok" | "ok EBUSY" | "EBUSY ok" | "ok EINVAL" | "EINVAL ok") ;;
+		"ok ENODEV" | "ENODEV ok" | "ok EBUSY" | "EBUSY ok") ;;
 		*) fail "two removes at once: $one and $two" ;;
 		esac
 		add "$O"
@@ -263,7 +282,7 @@ t_during_io() {
 		"$ZBDTOOL" hammer "$DEV" --threads 2 --first 1 --zones 4 --seconds 2 > /dev/null 2>&1 &
 		pid=$!
 		undo pid "$pid"
-		for ((j = 0; j < 100; j++)); do
+		for ((j = 0; j < 300 * ZLOOP_SLOWNESS; j++)); do
 			read -r _ _ _ _ written _ < /sys/block/zloop0/stat
 			((written < 20)) || break
 			sleep 0.1
@@ -281,7 +300,7 @@ t_during_io() {
 zl_wait_add() {
 	local i
 	undo dev 0
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		ctl "add id=0,base_dir=$BDIR,$1"
 		[ "$REPLY" != ok ] || return 0
 		sleep 0.1
@@ -292,7 +311,7 @@ zl_wait_add() {
 # Waits until the module has as many references as said: udev opens new devices for a moment.
 expect_refs() {
 	local count i
-	for ((i = 0; i < 50; i++)); do
+	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
 		read -r count < /sys/module/zloop/refcnt
 		[ "$count" -ne "$1" ] || return 0
 		sleep 0.1
