@@ -66,7 +66,7 @@ check: $(module_to_test) peer ## check-quick, functional suite both ways, suites
 .PHONY: check-full
 check-full: export ZLOOP_MANY_ZONES ?= 200000
 check-full: export KERNELS := $(or $(KERNELS),7.2 forky arm64) # the newest is what all else runs on
-check-full: $(module_to_test) peer ## the same with the suites in full, power cuts, other drivers, fuzzing, deliberate bugs
+check-full: $(module_to_test) peer ## check but bench-quick, suites in full; in-tree, other kernels, faults, cuts, diff, fuzz, mutations
 	@$(tools)/check --two in-tree quick kernels faults functional zbd-full fs-full diff functional-options \
 		mutations crash qemu samples fuzz
 
