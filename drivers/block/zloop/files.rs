@@ -4,10 +4,11 @@
 //!
 //! An open file costs several times the memory of a zone, and opening one costs as much as a few
 //! small reads. So a file is opened when it is first needed, and when there are more than the
-//! limit, those that have not been used for a while are closed again, one or two for each that is
-//! opened. The limit is not a hard one: files stay open that have something to flush, those of
-//! conventional zones, all while the file system is frozen, and that of the first zone, which keeps
-//! the file system from being made read-only.
+//! limit, those that have not been used for a while are closed again: as many as are too many, if
+//! they are found among the next few zones. The limit is not a hard one: files stay open that have
+//! something to flush, those of conventional zones, all while the file system is frozen, and that of
+//! the first zone, which keeps the file system from being mounted read-only. If it makes itself
+//! read-only, after an error of its disk, files that are not open are opened to be read only.
 
 #![forbid(unsafe_code)]
 
@@ -79,17 +80,42 @@ impl Files {
 
     /// Opens the file of a zone. Sleeps.
     pub(crate) fn open(&self, device: &Device, no: ZoneNo) -> Result<BackingFile, Refusal> {
+        self.open_with(device, no, OpenOptions::new())
+    }
+
+    /// The same for a file system in which nothing can be written: what is opened can only be read.
+    pub(crate) fn open_read_only(
+        &self,
+        device: &Device,
+        no: ZoneNo,
+    ) -> Result<BackingFile, Refusal> {
+        let options = OpenOptions {
+            read_only: true,
+            ..OpenOptions::new()
+        };
+
+        self.open_with(device, no, options)
+    }
+
+    fn open_with(
+        &self,
+        device: &Device,
+        no: ZoneNo,
+        mut options: OpenOptions,
+    ) -> Result<BackingFile, Refusal> {
         let directory = self.directory.lock().clone().ok_or(Refusal::Removed)?;
         let name = device.geometry.zone_file(no).name();
-        let mut options = OpenOptions::new();
 
         options.direct = self.direct;
-        // It had one when the device was added, and no device is added that shares it.
+        // It had a single name when the device was added, and no device is added that shares it.
         options.linked = true;
         directory
             .open_file(name.as_cstr(), options)
             .map_err(|error| {
-                if device.error_log.allow() {
+                // Of a file system that is read-only those say so whose request fails; reads do not.
+                let said = matches!(error, OpenError::Errno(error) if error == EROFS);
+
+                if !said && device.error_log.allow() {
                     pr_err!("zloop{}: zone {}: the file {}\n", device.id, no, error);
                 }
                 Refusal::File(match error {

@@ -297,7 +297,11 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         return settle(rq, progress, Ok(()));
     }
 
-    let file = match zone_of(&rq).map(|zone| zone.file(rq.device())) {
+    let file = zone_of(&rq).map(|zone| match rq.op() {
+        Op::Read => zone.file_to_read(rq.device()),
+        _ => zone.file(rq.device()),
+    });
+    let file = match file {
         Some(Ok(file)) => file,
         Some(Err(refusal)) => return settle(rq, progress, Err(refusal.error())),
         None => return rq.end(Status::IO_ERROR),

@@ -46,6 +46,25 @@ impl State {
         }
     }
 
+    /// To be called by who has just opened `file`: the one that another task has opened meanwhile, or
+    /// `None` if there is none and `file` has the size that the zone's file was left with.
+    fn agree_on(&mut self, file: &BackingFile) -> Result<Option<BackingFile>, Refusal> {
+        if let Some(other) = self.open_file()? {
+            return Ok(Some(other));
+        }
+        if let Ok(seq) = self.sequential() {
+            let expected = seq.wp.offset() << SECTOR_SHIFT;
+            let size = file.size();
+
+            // Nobody writes to a zone whose file is closed.
+            if seq.health == Health::Good && size != expected {
+                seq.health = Health::InDoubt;
+                return Err(Refusal::Changed { size, expected });
+            }
+        }
+        Ok(None)
+    }
+
     /// Whether the file is open, has not been used since this was last called, and nothing is lost
     /// by closing it: what was not flushed yet may meet an error that only an open file is sure to
     /// hear of.
@@ -89,24 +108,27 @@ impl Zone {
         let file = device.files.open(device, self.no)?;
         let mut state = self.state.lock();
 
-        // Another task may have been faster, and the device may have been removed.
-        if let Some(other) = state.open_file()? {
+        if let Some(other) = state.agree_on(&file)? {
             return Ok(other);
-        }
-        if let Ok(seq) = state.sequential() {
-            let expected = seq.wp.offset() << SECTOR_SHIFT;
-            let size = file.size();
-
-            // Nobody writes to a zone whose file is closed.
-            if seq.health == Health::Good && size != expected {
-                seq.health = Health::InDoubt;
-                return Err(Refusal::Changed { size, expected });
-            }
         }
         state.file = ZoneFile::Open(file.clone());
         drop(state);
         device.files.opened(device);
         Ok(file)
+    }
+
+    /// The file for a read. If the file system has become read-only, it is opened for the caller alone,
+    /// and only to be read. Sleeps.
+    pub(crate) fn file_to_read(&self, device: &Device) -> Result<BackingFile, Refusal> {
+        match self.file(device) {
+            Err(Refusal::File(error)) if error == EROFS => {
+                let file = device.files.open_read_only(device, self.no)?;
+                let other = self.state.lock().agree_on(&file)?;
+
+                Ok(other.unwrap_or(file))
+            }
+            file => file,
+        }
     }
 
     /// The file for a flush. That of a conventional zone which nobody has used yet is opened for

@@ -59,7 +59,7 @@ impl Zone {
             Some(file) => Ok(ReadFrom::File(file)),
             None if may_wait => {
                 drop(state);
-                let file = self.file(device);
+                let file = self.file_to_read(device);
 
                 if file.is_err() && self.turn.try_take() {
                     let _ = self.recover(device);

@@ -100,9 +100,11 @@ t_error_ext4() {
 }
 
 # ext4 turns itself read-only when its journal fails, and the disk works again: still no write, but reads.
-t_read_only() {
+# read_only [COMMAND...]: with the device as it is after the command.
+read_only() {
 	backing_dm ext4 320 errors=remount-ro
 	start_state
+	"$@"
 	dm_swap "$FAULTDM" "0 $FAULTSIZE error"
 	touch "$BDIR/x"
 	sync -f "$BDIR" 2> /dev/null
@@ -113,6 +115,7 @@ t_read_only() {
 	write z1+256k 64k = EIO | EROFS
 	write z1+256k 64k = EIO | EROFS
 	read z1 256k = ok
+	read z1+192k 128k any = ok
 	read z2 4m = ok
 	reset z2 = EIO | EROFS
 	report z1 = IMP_OPEN +256k | CLOSED +256k
@@ -123,6 +126,16 @@ t_read_only() {
 	[ ! -e /sys/block/zloop0 ] || fail "remove: $REPLY, and the device is still there"
 	later ext4 "$DM"
 }
+
+t_read_only() { read_only; }
+
+add_again() {
+	remove
+	add "$O"
+}
+
+# The driver has no file open but that of zone 0.
+t_read_only_closed() { read_only add_again; }
 
 # shutdown [-f]: XFS that was told to stop, without and with its log written. It does not even say how long files
 # are, so that a zone that failed to change is read-only.
@@ -346,6 +359,7 @@ t_delay() {
 tap_run t_error_xfs "all I/O fails, XFS"
 tap_run t_error_ext4 "all I/O fails, ext4"
 tap_run t_read_only "ext4 has made itself read-only"
+tap_run t_read_only_closed "ext4 has made itself read-only, zone files are not open"
 tap_run t_shutdown "XFS is shut down"
 tap_run t_shutdown_flush "XFS is shut down with its log"
 tap_run t_quota_plain "the owner's quota is used up"

@@ -58,7 +58,8 @@ const QUEUED: isize = -(bindings::EIOCBQUEUED as isize);
 impl<T: Operations> Request<T> {
     /// Reads from or writes to `file` at byte `pos` all of the request's data, and that of those it
     /// [leads](Request::lead), but the first `skip` bytes, which were moved before. [`EINVAL`] if it
-    /// is neither a read nor a write nor an append, [`EFBIG`] if no file has such a byte.
+    /// is neither a read nor a write nor an append, [`EBADF`] if the file is not open for that,
+    /// [`EFBIG`] if no file has such a byte.
     ///
     /// The request comes back through [`Operations::io_done`], possibly before this function
     /// returns. A write with `REQ_FUA` is durable when it comes back, and so is all that is needed to
@@ -181,6 +182,9 @@ impl<T: Operations> Request<T> {
 
         if self.len_bytes() == 0 || (caching != Caching::Buffered && !file.can_direct()) {
             return Err(EINVAL);
+        }
+        if direction == Direction::Write && !file.can_write() {
+            return Err(EBADF);
         }
         Ok((direction, i64::try_from(pos).map_err(|_| EFBIG)?))
     }

@@ -343,6 +343,25 @@ mod tests {
     }
 
     #[test]
+    fn file_that_is_opened_to_be_read_is_not_written() -> Result {
+        let scratch = Scratch::new()?;
+        let mut buf = [0xff; 4];
+        let read_only = OpenOptions {
+            read_only: true,
+            ..OpenOptions::new()
+        };
+
+        scratch.0.open_file(c"zone", NEW)?.write_at(b"zone", 0)?;
+        let file = scratch.0.open_file(c"zone", read_only)?;
+
+        assert_eq!(file.write_at(b"x", 0), Err(EBADF));
+        assert_eq!(file.allocate(0, 4096), Err(EBADF));
+        assert_eq!(file.read_at(&mut buf, 0)?, 4);
+        assert_eq!(&buf, b"zone");
+        scratch.0.unlink(c"zone")
+    }
+
+    #[test]
     fn only_new_regular_files_of_the_directory_are_opened() -> Result {
         let scratch = Scratch::new()?;
         let refused = |name, options| scratch.0.open_file(name, options).err();

@@ -35,15 +35,16 @@ use super::{
     write_access::WriteAccess, //
 };
 
-/// A regular file, open for reading and writing. Cloning makes a new reference to the same open
-/// file. [`Directory::open_file()`](super::Directory::open_file) makes it.
+/// A regular file, open for reading, and for writing as well unless it was asked for
+/// [otherwise](super::OpenOptions). Cloning makes a new reference to the same open file.
+/// [`Directory::open_file()`](super::Directory::open_file) makes it.
 ///
 /// An open file pins its mount, and its inode even if it is removed from its directory. See the
 /// [module](super) for when it is closed.
 ///
 /// # Invariants
 ///
-/// The file is a regular file, open for reading and writing, in no descriptor table, and its
+/// The file is a regular file, open for reading, in no descriptor table, and its
 /// operations have `read_iter` and `write_iter`. When it was opened it was on the same mount as
 /// the directory it was opened in.
 #[derive(Clone)]
@@ -124,7 +125,7 @@ impl BackingFile {
         let mode = ffi::FALLOC_FL_KEEP_SIZE;
         let _credentials = Credentials::of_opener(&self.0);
 
-        // SAFETY: `self.0` is a valid file, open for writing.
+        // SAFETY: `self.0` is a valid file. The function sees to it that it is open for writing.
         to_result(unsafe { bindings::vfs_fallocate(self.0.as_ptr(), mode, pos, len) })
     }
 
@@ -160,8 +161,7 @@ impl BackingFile {
 
         // All who may be here at the same time clear the same bit.
         mode.store(mode.load(Relaxed) & !ffi::FMODE_NOCMTIME, Relaxed);
-        // SAFETY: The file is valid and open for writing; the function sees to it that the mount is
-        // writable.
+        // SAFETY: The file is valid; the function sees to it that the mount is writable.
         to_result(unsafe { bindings::file_update_time(self.0.as_ptr()) })
     }
 
@@ -220,6 +220,11 @@ impl BackingFile {
         self.mode().load(Relaxed) & ffi::FMODE_NOWAIT != 0
     }
 
+    /// Whether the file is open for writing.
+    pub(crate) fn can_write(&self) -> bool {
+        self.mode().load(Relaxed) & ffi::FMODE_WRITE != 0
+    }
+
     /// Whether reads and writes can go around the page cache.
     pub(crate) fn can_direct(&self) -> bool {
         self.mode().load(Relaxed) & ffi::FMODE_CAN_ODIRECT != 0
@@ -261,8 +266,8 @@ impl BackingFile {
     /// The super block of the file system that keeps the data: of the one below if the file's own
     /// is stacked on it (overlayfs).
     fn data_sb(&self) -> *mut bindings::super_block {
-        // SAFETY: The directory entry of an open file is valid. The file is open for writing, so
-        // what is below it is there and stays.
+        // SAFETY: The directory entry of an open file is valid. The file is open, so what is
+        // below it was found, and stays.
         let inode = unsafe { ffi::d_real_inode(dentry(&self.0)) };
 
         // SAFETY: An inode in use has a super block, which never changes.
@@ -372,10 +377,14 @@ impl BackingFile {
     /// than asked for if an error follows.
     ///
     /// For a file that was not opened for direct I/O. Waits while the file system is frozen.
+    /// [`EBADF`] if the file is not open for writing.
     pub(crate) fn write_at(&self, buf: &[u8], pos: u64) -> Result<usize> {
+        if !self.can_write() {
+            return Err(EBADF);
+        }
         let mut pos = bindings::loff_t::try_from(pos).map_err(|_| EFBIG)?;
 
-        // SAFETY: `self.0` is a valid file open for writing with `write_iter`, and `buf` is valid
+        // SAFETY: `self.0` is a valid file with `write_iter`, open for writing, and `buf` is valid
         // for reads of that many bytes.
         to_count(unsafe {
             bindings::kernel_write(self.0.as_ptr(), buf.as_ptr().cast(), buf.len(), &mut pos)

@@ -24,7 +24,10 @@ use super::{
     directory::Directory,
     idmap,
     mount,
-    open::OpenError,
+    open::{
+        OpenError,
+        OpenOptions, //
+    },
     qstr,
     stat_size,
     truncate,
@@ -55,11 +58,15 @@ impl Directory {
     /// Fails as [`open_file()`](Self::open_file) does, as far as that can be known without opening
     /// the file.
     pub(crate) fn find_file(&self, name: &CStr) -> Result<FileEntry<'_>, OpenError> {
-        self.find(name, false)
+        self.find(name, OpenOptions::new())
     }
 
-    /// The same for a file that may be `linked`: have other names.
-    pub(super) fn find(&self, name: &CStr, linked: bool) -> Result<FileEntry<'_>, OpenError> {
+    /// The same for a file that is to be opened with these options.
+    pub(super) fn find(
+        &self,
+        name: &CStr,
+        options: OpenOptions,
+    ) -> Result<FileEntry<'_>, OpenError> {
         check_name(name.to_bytes())?;
 
         let dir = self.as_file();
@@ -82,7 +89,7 @@ impl Directory {
             _dir: PhantomData,
         };
 
-        found.check(self, linked)?;
+        found.check(self, options)?;
         Ok(found)
     }
 
@@ -131,8 +138,8 @@ impl Directory {
 }
 
 impl FileEntry<'_> {
-    /// Checks that the file can back a device.
-    fn check(&self, dir: &Directory, linked: bool) -> Result<(), OpenError> {
+    /// Checks that the file can back a device, and be opened with these options.
+    fn check(&self, dir: &Directory, options: OpenOptions) -> Result<(), OpenError> {
         let mut stat = bindings::kstat::default();
 
         // SAFETY: By the type invariant the path is valid, and `stat` can be written to.
@@ -147,7 +154,7 @@ impl FileEntry<'_> {
         if has(bindings::STATX_ATTR_MOUNT_ROOT) || self.is_mount_point() {
             return Err(OpenError::OtherMount);
         }
-        if stat.nlink != 1 && !linked {
+        if stat.nlink != 1 && !options.linked {
             return Err(OpenError::Links(stat.nlink));
         }
         if has(bindings::STATX_ATTR_APPEND) {
@@ -156,11 +163,14 @@ impl FileEntry<'_> {
 
         // SAFETY: By the type invariant the entry is positive, so it has an inode.
         let inode = unsafe { (*self.path.dentry).d_inode };
+        let access = if options.read_only {
+            ffi::MAY_READ
+        } else {
+            ffi::MAY_READ | ffi::MAY_WRITE
+        };
 
         // SAFETY: The entry keeps its inode, and the ID mapping is that of the mount.
-        to_result(unsafe {
-            bindings::inode_permission(idmap(dir.as_file()), inode, ffi::MAY_READ | ffi::MAY_WRITE)
-        })?;
+        to_result(unsafe { bindings::inode_permission(idmap(dir.as_file()), inode, access) })?;
         Ok(())
     }
 

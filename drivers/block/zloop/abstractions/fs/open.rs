@@ -34,10 +34,12 @@ use super::{
     path, //
 };
 
-/// How to open a file. It is always opened for reading and writing, beyond 2 GiB too, and without
-/// following a symbolic link.
+/// How to open a file. It is always opened for reading, beyond 2 GiB too, and without following a
+/// symbolic link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OpenOptions {
+    /// Do not open the file for writing.
+    pub(crate) read_only: bool,
     /// Make the file. It is an error ([`EEXIST`]) if the name exists.
     pub(crate) create: bool,
     /// Open the file for direct I/O (`O_DIRECT`).
@@ -49,9 +51,10 @@ pub(crate) struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// An existing file, through the page cache; accessible only to its owner if it is made.
+    /// An existing file, to read and write through the page cache; accessible only to its owner if it is made.
     pub(crate) const fn new() -> Self {
         Self {
+            read_only: false,
             create: false,
             direct: false,
             linked: false,
@@ -60,8 +63,13 @@ impl OpenOptions {
     }
 
     fn flags(self) -> c_int {
-        let mut bits = flags::O_RDWR | flags::O_LARGEFILE | flags::O_NOFOLLOW | flags::O_NOCTTY;
+        let mut bits = flags::O_LARGEFILE | flags::O_NOFOLLOW | flags::O_NOCTTY;
 
+        bits |= if self.read_only {
+            flags::O_RDONLY
+        } else {
+            flags::O_RDWR
+        };
         if self.create {
             bits |= flags::O_CREAT | flags::O_EXCL;
         }
@@ -141,7 +149,7 @@ impl Directory {
         check_name(name.to_bytes())?;
         if !options.create {
             // `BackingFile::new()` has the final word.
-            self.find(name, options.linked)?;
+            self.find(name, options)?;
         }
 
         let _credentials = Credentials::of_opener(self.as_file());
@@ -255,7 +263,8 @@ impl BackingFile {
         // SAFETY: As above.
         unsafe { (*file.as_ptr()).f_flags |= ffi::O_NOATIME };
 
-        // SAFETY: All of it was checked here, except read-write, which `OpenOptions` asks for.
+        // SAFETY: All of it was checked here, except that it can be read, which `OpenOptions` asks
+        // for.
         Ok(unsafe { Self::from_checked(file) })
     }
 }
