@@ -55,8 +55,9 @@ module! {
 }
 
 kernel::sync::global_lock! {
-    // SAFETY: Initialised by the module's `init`, before the control device through which all uses
-    // of it come is registered.
+    // SAFETY: Initialised first thing in the module's `init`. All uses come after that: the directory
+    // of the counters and the control device, which are made there, and unit tests, which run when
+    // `init` has returned.
     pub(crate) unsafe(uninit) static REGISTRY: Mutex<registry::Registry> =
         registry::Registry::new();
 }

@@ -48,8 +48,8 @@ impl ModuleRef {
     pub(crate) fn get<M: ModuleMetadata>() -> Result<Self> {
         let module = this_module::<M>().as_ptr();
 
-        // SAFETY: `module` is the module that runs this code, or null for built-in code, which the
-        // function accepts.
+        // SAFETY: Code that names the metadata of a module is in it, or was linked to it, so that it
+        // is there; null stands for code that is built in, and is accepted.
         if unsafe { bindings::try_module_get(module) } {
             // INVARIANT: The reference was taken.
             Ok(Self(module))

@@ -79,7 +79,8 @@ impl<T: Operations> Pdu<T> {
     #[inline]
     pub(super) unsafe fn of(rq: *mut bindings::request) -> NonNull<Self> {
         // SAFETY: The PDU follows the request in one allocation (`blk_mq_rq_to_pdu()`), so the
-        // result is in bounds.
+        // result is in bounds. It is aligned, since `TagSet::new()` checks that a PDU needs no more
+        // alignment than a request.
         let pdu = unsafe { rq.add(1) };
 
         // SAFETY: It is within an allocation.

@@ -45,6 +45,9 @@ impl<T: Operations> TagSet<T> {
     /// `queue_depth` must be at most [`MAX_QUEUE_DEPTH`], otherwise `EINVAL`.
     /// With `nested` the driver may submit I/O in [`Operations::queue`].
     pub(crate) fn new(nr_queues: u32, queue_depth: u32, nested: bool) -> impl PinInit<Self, Error> {
+        // A PDU follows its request, and is as well aligned as that.
+        const { assert!(align_of::<Pdu<T>>() <= align_of::<bindings::request>()) };
+
         try_pin_init!(Self {
             inner <- Opaque::try_ffi_init(move |slot: *mut bindings::blk_mq_tag_set| {
                 if queue_depth > MAX_QUEUE_DEPTH {

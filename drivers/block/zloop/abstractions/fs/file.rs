@@ -24,7 +24,7 @@ use kernel::{
 
 use super::{
     super::ffi,
-    credentials::Credentials,
+    credentials::as_opener,
     dentry,
     idmap,
     inode,
@@ -79,8 +79,8 @@ impl BackingFile {
         Self(file)
     }
 
-    /// The open file.
-    pub(crate) fn as_file(&self) -> &File {
+    /// The open file. Not for the driver: it could put it into a descriptor table.
+    pub(in crate::abstractions) fn as_file(&self) -> &File {
         &self.0
     }
 
@@ -110,10 +110,10 @@ impl BackingFile {
     /// (beyond what the file system can hold), [`EPERM`] (immutable or append-only), [`EROFS`],
     /// [`ENOSPC`], [`EIO`], ... The size is unknown after an error.
     pub(crate) fn truncate(&self, len: u64) -> Result {
-        let _credentials = Credentials::of_opener(&self.0);
-
-        // SAFETY: The path of an open file is valid.
-        unsafe { truncate(path(&self.0), len) }
+        as_opener(&self.0, || {
+            // SAFETY: The path of an open file is valid.
+            unsafe { truncate(path(&self.0), len) }
+        })
     }
 
     /// Allocates blocks for `len` bytes at the byte `pos`; the size stays as it is.
@@ -123,10 +123,11 @@ impl BackingFile {
         let pos = bindings::loff_t::try_from(pos).map_err(|_| EFBIG)?;
         let len = bindings::loff_t::try_from(len).map_err(|_| EFBIG)?;
         let mode = ffi::FALLOC_FL_KEEP_SIZE;
-        let _credentials = Credentials::of_opener(&self.0);
 
-        // SAFETY: `self.0` is a valid file. The function sees to it that it is open for writing.
-        to_result(unsafe { bindings::vfs_fallocate(self.0.as_ptr(), mode, pos, len) })
+        as_opener(&self.0, || {
+            // SAFETY: `self.0` is a valid file. The function sees to it that it is open for writing.
+            to_result(unsafe { bindings::vfs_fallocate(self.0.as_ptr(), mode, pos, len) })
+        })
     }
 
     /// How much space the file system has. May ask a server.
@@ -338,19 +339,20 @@ impl BackingFile {
     /// `EOPNOTSUPP` (the file system has no such attributes), [`ENOSPC`], `EDQUOT`, [`EROFS`], ...
     pub(crate) fn set_xattr(&self, name: &CStr, value: &[u8]) -> Result {
         let _access = WriteAccess::new(&self.0)?;
-        let _credentials = Credentials::of_opener(&self.0);
 
-        // SAFETY: The ID mapping and the directory entry are those of an open file, `name` is
-        // NUL-terminated and `value` holds that many bytes. Write access to the mount is held.
-        to_result(unsafe {
-            bindings::vfs_setxattr(
-                idmap(&self.0),
-                dentry(&self.0),
-                name.as_char_ptr(),
-                value.as_ptr().cast(),
-                value.len(),
-                0,
-            )
+        as_opener(&self.0, || {
+            // SAFETY: The ID mapping and the directory entry are those of an open file, `name` is
+            // NUL-terminated and `value` holds that many bytes. Write access to the mount is held.
+            to_result(unsafe {
+                bindings::vfs_setxattr(
+                    idmap(&self.0),
+                    dentry(&self.0),
+                    name.as_char_ptr(),
+                    value.as_ptr().cast(),
+                    value.len(),
+                    0,
+                )
+            })
         })
     }
 

@@ -19,7 +19,7 @@ use kernel::{
 use super::{
     super::ffi,
     check_name,
-    credentials::Credentials,
+    credentials::as_opener,
     dentry,
     directory::Directory,
     idmap,
@@ -70,27 +70,29 @@ impl Directory {
         check_name(name.to_bytes())?;
 
         let dir = self.as_file();
-        let _credentials = Credentials::of_opener(dir);
         let mut name = qstr(name.to_bytes())?;
 
-        // SAFETY: The ID mapping and the entry are those of an open directory, and `name` is valid
-        // during the call, which computes the hash. The caller holds no lock of a directory.
-        let entry = from_err_ptr(unsafe {
-            ffi::lookup_one_positive_unlocked(idmap(dir), &mut name, dentry(dir))
-        })?;
+        as_opener(dir, || {
+            // SAFETY: The ID mapping and the entry are those of an open directory, and `name` is
+            // valid during the call, which computes the hash. The caller holds no lock of a
+            // directory.
+            let entry = from_err_ptr(unsafe {
+                ffi::lookup_one_positive_unlocked(idmap(dir), &mut name, dentry(dir))
+            })?;
 
-        // INVARIANT: The entry is positive, and the reference to it is passed on. The rest is
-        // checked below, before anybody gets to see the value.
-        let found = FileEntry {
-            path: bindings::path {
-                mnt: mount(dir),
-                dentry: entry,
-            },
-            _dir: PhantomData,
-        };
+            // INVARIANT: The entry is positive, and the reference to it is passed on. The rest is
+            // checked below, before anybody gets to see the value.
+            let found = FileEntry {
+                path: bindings::path {
+                    mnt: mount(dir),
+                    dentry: entry,
+                },
+                _dir: PhantomData,
+            };
 
-        found.check(self, options)?;
-        Ok(found)
+            found.check(self, options)?;
+            Ok(found)
+        })
     }
 
     /// Makes the file `name` in this directory, without opening it. It is an error ([`EEXIST`]) if
@@ -102,8 +104,12 @@ impl Directory {
     pub(crate) fn make_file(&self, name: &CStr, mode: u16) -> Result<FileEntry<'_>> {
         check_name(name.to_bytes())?;
 
+        as_opener(self.as_file(), || self.make_entry(name, mode))
+    }
+
+    /// The same with the credentials of the calling task.
+    fn make_entry(&self, name: &CStr, mode: u16) -> Result<FileEntry<'_>> {
         let dir = self.as_file();
-        let _credentials = Credentials::of_opener(dir);
         let _access = WriteAccess::new(dir)?;
         let mut name = qstr(name.to_bytes())?;
 

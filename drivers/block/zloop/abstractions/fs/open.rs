@@ -25,7 +25,7 @@ use super::{
     },
     adopt,
     check_name,
-    credentials::Credentials,
+    credentials::as_opener,
     directory::Directory,
     file::BackingFile,
     inode,
@@ -152,17 +152,19 @@ impl Directory {
             self.find(name, options)?;
         }
 
-        let _credentials = Credentials::of_opener(self.as_file());
-        let file = match self.open_raw(name, options) {
-            Ok(file) => file,
-            Err(OpenError::Errno(error)) if options.direct && error == EINVAL => {
-                return Err(self.explain_direct(name, options, error));
-            }
-            Err(error) => return Err(error),
-        };
-
-        BackingFile::new(file, self, options.linked)
-            .inspect_err(|_| self.undo_create(name, options))
+        as_opener(self.as_file(), || {
+            self.open_raw(name, options)
+                .map_err(|error| match error {
+                    OpenError::Errno(errno) if options.direct && errno == EINVAL => {
+                        self.explain_direct(name, options, errno)
+                    }
+                    error => error,
+                })
+                .and_then(|file| {
+                    BackingFile::new(file, self, options.linked)
+                        .inspect_err(|_| self.undo_create(name, options))
+                })
+        })
     }
 
     /// Opens `name` without looking at what it is.
