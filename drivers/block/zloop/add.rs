@@ -30,7 +30,6 @@ use crate::{
         BlockGeometry, //
     },
     cache,
-    commands::Driver,
     device::{
         Config,
         Device, //
@@ -51,6 +50,7 @@ use crate::{
         self,
         Reservation, //
     },
+    requests::Driver,
     store::Store,
     zone::Zone,
 };

@@ -25,10 +25,6 @@ use crate::{
         workqueue::OwnedQueue, //
     },
     chance::Chance,
-    commands::{
-        self,
-        Driver, //
-    },
     counters::Counters,
     files::Files,
     flush::{
@@ -47,6 +43,10 @@ use crate::{
     },
     refusal::Refusal,
     registry::Reservation,
+    requests::{
+        self,
+        Driver, //
+    },
     zone::Zone, //
 };
 use kernel::{
@@ -257,7 +257,7 @@ impl Device {
         for zone in self.zones.iter().filter(|zone| zone.no != except) {
             if zone.turn.try_take() {
                 any |= zone.release_ahead(self);
-                commands::leave(zone);
+                requests::leave(zone);
             } else {
                 self.note_ahead();
             }
@@ -349,7 +349,7 @@ impl Device {
             }
             zone.update_times();
             zone.forget_file();
-            commands::leave(zone);
+            requests::leave(zone);
         }
         self.files.forget_directory();
         self.reservation.release_directory();

@@ -18,8 +18,8 @@ use crate::{
         fs::Directory,
         task, //
     },
-    commands::Driver,
     model::options::MAX_ID,
+    requests::Driver,
     REGISTRY, //
 };
 use kernel::{

@@ -16,12 +16,12 @@ use crate::{
             NoIo, //
         }, //
     },
-    commands,
     device::Device,
     model::{
         condition::Condition,
         Sector, //
     },
+    requests,
     zone::{
         Snapshot,
         Zone, //
@@ -134,7 +134,7 @@ fn recover(device: &Device, zone: &Zone, patience: &mut u32) -> Snapshot {
             // What comes of it is in the snapshot.
             let _ = zone.recover(device);
 
-            commands::leave(zone);
+            requests::leave(zone);
             break;
         }
         if *patience == 0 || task::fatal_signal_pending() {

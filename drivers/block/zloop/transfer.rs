@@ -18,7 +18,10 @@ use crate::{
         compat,
         fs::BackingFile, //
     },
-    commands::{
+    device::Device,
+    model::Sector,
+    refusal::Refusal,
+    requests::{
         self,
         end,
         finish,
@@ -30,9 +33,6 @@ use crate::{
         Request,
         Stage, //
     },
-    device::Device,
-    model::Sector,
-    refusal::Refusal,
     zone::{
         Admission,
         ReadFrom, //
@@ -102,7 +102,7 @@ fn transfer(mut rq: Request, file: BackingFile, mut progress: Progress, nested: 
     }
     progress.may_wait = nested.is_none();
     progress.releases = device.releases();
-    rq.command_mut().stage = Stage::Moving(progress);
+    *rq.state_mut() = Stage::Moving(progress);
     match nested {
         None => rq.submit(file, caching, progress.pos(), progress.done),
         Some(scope) => rq.try_submit(file, caching, progress.pos(), progress.done, scope),
@@ -196,8 +196,8 @@ fn refuse(mut rq: Request, refusal: Refusal) {
         return rq.end(Status::IO_ERROR);
     };
 
-    if zone.note_refused(rq.op() == Op::ZoneAppend) && commands::is_write_ending(&rq, zone.no) {
-        rq.command_mut().stage = Stage::Refused(refusal);
+    if zone.note_refused(rq.op() == Op::ZoneAppend) && requests::is_write_ending(&rq, zone.no) {
+        *rq.state_mut() = Stage::Refused(refusal);
         return rq.defer();
     }
     finish(rq, Err(refusal));
@@ -262,7 +262,7 @@ fn gather(rq: &mut Request) {
 
 /// Whether a request has been part of a batch that failed.
 fn goes_alone(rq: &Request) -> bool {
-    matches!(rq.command().stage, Stage::InTurn { alone: true })
+    matches!(rq.state(), Stage::InTurn { alone: true })
 }
 
 /// Goes on after an attempt to move the data. Sleeps unless the attempt
@@ -363,8 +363,8 @@ pub(crate) fn settle(mut rq: Request, mut progress: Progress, result: Result) {
     }
 
     // Once for each append: no other write to the zone can have ended since.
-    if core::mem::take(&mut progress.after_write) && commands::is_write_ending(&rq, zone.no) {
-        rq.command_mut().stage = Stage::Settling(progress, result);
+    if core::mem::take(&mut progress.after_write) && requests::is_write_ending(&rq, zone.no) {
+        *rq.state_mut() = Stage::Settling(progress, result);
         return rq.defer();
     }
 
@@ -379,7 +379,7 @@ pub(crate) fn settle(mut rq: Request, mut progress: Progress, result: Result) {
         // Nobody moves the write pointer of a zone whose turn another one has. Should it happen,
         // the file decides, in a context that may sleep.
         log_failure(&rq, zone.no, refusal);
-        rq.command_mut().stage = Stage::Moved(Progress::new(start), Err(EIO));
+        *rq.state_mut() = Stage::Moved(Progress::new(start), Err(EIO));
         return rq.defer();
     }
 
@@ -427,7 +427,7 @@ fn settle_failed(rq: Request, progress: Progress, refusal: Refusal) {
     let mut alone = RequestList::new();
 
     while let Some(mut rq) = left.pop() {
-        rq.command_mut().stage = Stage::InTurn { alone: true };
+        *rq.state_mut() = Stage::InTurn { alone: true };
         alone.push(rq);
     }
     // The first of them keeps the turn. While one of the others has not ended there is a device.

@@ -9,7 +9,7 @@
 //! - [`abstractions`]: kernel interfaces made safe. All unsafe code is in there, except for the
 //!   initialisation of [`REGISTRY`] below.
 //! - the rest: the driver. [`control`] takes commands, [`add`] makes devices of directories
-//!   ([`store`]), [`registry`] knows and removes them, [`commands`] and [`transfer`] handle their
+//!   ([`store`]), [`registry`] knows and removes them, [`requests`] and [`transfer`] handle their
 //!   requests, [`zone`] knows the rules of who may change what.
 //!
 //! See Documentation/admin-guide/blockdev/zoned_loop.rst for how to use it and
@@ -29,7 +29,6 @@ mod add;
 mod block_geometry;
 mod cache;
 mod chance;
-mod commands;
 mod control;
 mod counters;
 mod device;
@@ -40,6 +39,7 @@ mod path;
 mod refusal;
 mod registry;
 mod report;
+mod requests;
 mod store;
 #[cfg(CONFIG_KUNIT = "y")]
 mod testing;

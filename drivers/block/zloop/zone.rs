@@ -31,7 +31,6 @@ use crate::{
         block::turnstile::Turnstile,
         fs::BackingFile, //
     },
-    commands::Driver,
     device::Device,
     model::{
         condition::{
@@ -47,6 +46,7 @@ use crate::{
         ZoneNo, //
     },
     refusal::Refusal, //
+    requests::Driver,
 };
 use kernel::{
     block::SECTOR_SHIFT,

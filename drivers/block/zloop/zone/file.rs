@@ -19,10 +19,10 @@ use crate::{
             Thawed, //
         }, //
     },
-    commands,
     device::Device,
     model::preallocation::Step,
     refusal::Refusal, //
+    requests,
 };
 use kernel::{
     block::SECTOR_SHIFT,
@@ -164,7 +164,7 @@ impl Zone {
                 let _ = file.update_times();
             }
         }
-        commands::leave(self);
+        requests::leave(self);
         closes
     }
 

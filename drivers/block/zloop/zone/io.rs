@@ -63,7 +63,7 @@ impl Zone {
 
                 if file.is_err() && self.turn.try_take() {
                     let _ = self.recover(device);
-                    crate::commands::leave(self);
+                    crate::requests::leave(self);
                 }
                 file.map(ReadFrom::File)
             }

@@ -39,7 +39,7 @@ pub(crate) trait Operations: Sized + 'static {
     /// State of one device. It lives at least as long as any request of the device.
     type Device: Send + Sync + 'static;
     /// State of one request, kept while the request is in the driver.
-    type Command: Default + Send + 'static;
+    type State: Default + Send + 'static;
 
     /// The workqueue of a device, which runs what is given to [`Request::defer`].
     fn work_queue(device: &Self::Device) -> &OwnedQueue;

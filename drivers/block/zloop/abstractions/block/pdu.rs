@@ -67,7 +67,7 @@ pub(super) struct Pdu<T: Operations> {
     /// Link of [`super::request_list::RequestList`].
     pub(super) next: UnsafeCell<Option<NonNull<bindings::request>>>,
     /// The driver's own.
-    pub(super) command: UnsafeCell<T::Command>,
+    pub(super) state: UnsafeCell<T::State>,
 }
 
 impl<T: Operations> Pdu<T> {
@@ -134,7 +134,7 @@ impl<T: Operations> Pdu<T> {
                 bvecs: UnsafeCell::new(KVec::new()),
                 status: UnsafeCell::new(Status::OK),
                 next: UnsafeCell::new(None),
-                command: UnsafeCell::new(T::Command::default()),
+                state: UnsafeCell::new(T::State::default()),
             })
         };
         // SAFETY: It was initialised just now.

@@ -165,9 +165,9 @@ impl<T: Operations> Request<T> {
 
     /// The driver's own part of the request.
     #[inline]
-    pub(crate) fn command(&self) -> &T::Command {
+    pub(crate) fn state(&self) -> &T::State {
         // SAFETY: The request is owned by `self`, which is borrowed.
-        unsafe { &*self.pdu().command.get() }
+        unsafe { &*self.pdu().state.get() }
     }
 
     /// The driver's own part of the request, to change it.
@@ -175,9 +175,9 @@ impl<T: Operations> Request<T> {
     /// It keeps what the last user of the same tag left in it: initialise it in
     /// [`Operations::queue`].
     #[inline]
-    pub(crate) fn command_mut(&mut self) -> &mut T::Command {
+    pub(crate) fn state_mut(&mut self) -> &mut T::State {
         // SAFETY: The request is owned by `self`, which is borrowed mutably.
-        unsafe { &mut *self.pdu().command.get() }
+        unsafe { &mut *self.pdu().state.get() }
     }
 
     /// Whether a [write is ending](ending::is_write_ending) that begins in one of `sectors` of the

@@ -22,7 +22,7 @@ use kernel::{
 /// Most requests that one queue can have in flight (`BLK_MQ_MAX_DEPTH`).
 pub(crate) const MAX_QUEUE_DEPTH: u32 = bindings::BLK_MQ_MAX_DEPTH;
 
-/// Queues and preallocated requests, each with a `T::Command`.
+/// Queues and preallocated requests, each with a `T::State`.
 ///
 /// # Invariants
 ///

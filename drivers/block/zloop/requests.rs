@@ -52,13 +52,7 @@ pub(crate) struct Driver;
 
 pub(crate) type Request = RawRequest<Driver>;
 
-/// What is kept with a request.
-#[derive(Default)]
-pub(crate) struct Command {
-    pub(crate) stage: Stage,
-}
-
-/// How far a request has come.
+/// How far a request has come: what is kept with it.
 #[derive(Default)]
 pub(crate) enum Stage {
     /// Nothing has been done yet.
@@ -81,14 +75,14 @@ pub(crate) enum Stage {
 impl Operations for Driver {
     type OwnerModule = crate::LocalModule;
     type Device = Device;
-    type Command = Command;
+    type State = Stage;
 
     fn work_queue(device: &Device) -> &OwnedQueue {
         &device.queue
     }
 
     fn queue(mut rq: Request, nested: Option<&Nested>) {
-        rq.command_mut().stage = Stage::New;
+        *rq.state_mut() = Stage::New;
 
         match (rq.op(), short_way(&rq, nested)) {
             (Op::Read, Some(nested)) => return transfer::read(rq, Some(nested)),
@@ -131,7 +125,7 @@ impl Operations for Driver {
     }
 
     fn run(mut rq: Request) {
-        let stage = core::mem::take(&mut rq.command_mut().stage);
+        let stage = core::mem::take(rq.state_mut());
 
         match stage {
             Stage::New => start(rq),
@@ -155,7 +149,7 @@ impl Operations for Driver {
     }
 
     fn io_done(mut rq: Request, result: Result<u32>) {
-        let Stage::Moving(progress) = core::mem::take(&mut rq.command_mut().stage) else {
+        let Stage::Moving(progress) = core::mem::take(rq.state_mut()) else {
             return rq.end(Status::IO_ERROR);
         };
 
@@ -164,7 +158,7 @@ impl Operations for Driver {
         if progress.completes(&rq, &result) && (rq.op() == Op::Read || task::in_task()) {
             return transfer::moved(rq, progress, result);
         }
-        rq.command_mut().stage = Stage::Moved(progress, result);
+        *rq.state_mut() = Stage::Moved(progress, result);
         rq.defer();
     }
 
@@ -247,7 +241,7 @@ fn enter(mut rq: Request) -> Option<Request> {
     if zone_of(&rq).is_none() {
         return Some(rq);
     }
-    rq.command_mut().stage = Stage::InTurn { alone: false };
+    *rq.state_mut() = Stage::InTurn { alone: false };
     let sector = rq.sector();
 
     Turnstile::enter(rq, move |device| device.turnstile_at(sector))
@@ -408,7 +402,7 @@ fn reset_all(mut rq: Request, mut no: ZoneNo, mut in_turn: bool) {
                 no += 1;
                 continue;
             }
-            rq.command_mut().stage = Stage::ResetAll { zone: no };
+            *rq.state_mut() = Stage::ResetAll { zone: no };
             match Turnstile::enter(rq, move |device| device.turnstile(no)) {
                 Some(entered) => rq = entered,
                 None => return,
