@@ -63,9 +63,10 @@ impl Counter {
 
 /// The counters of a device.
 pub(crate) struct Counters {
-    /// Reads and writes done by the task that submitted them.
+    /// Reads and writes begun by the task that submitted them, also those that a work item had to go
+    /// on with.
     pub(crate) inline: Counter,
-    /// Those that a work item began.
+    /// Times that a work item began one, or went on with one.
     pub(crate) deferred: Counter,
     /// Those that the file system would have kept waiting in the submitter's task, so that a work
     /// item had to go on with them.

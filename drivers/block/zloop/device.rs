@@ -122,9 +122,9 @@ pub(crate) struct Device {
     never_ahead: Atomic<u32>,
     /// Whether a zone may have blocks allocated ahead.
     has_ahead: Atomic<u32>,
-    /// How often zones had to give them back.
+    /// How often zones had to give back blocks allocated ahead.
     releases: Atomic<u32>,
-    /// Held while they do.
+    /// Held while zones give back blocks allocated ahead.
     #[pin]
     releasing: Mutex<()>,
     pub(crate) counters: Numbers<Counters>,
@@ -306,9 +306,9 @@ impl Device {
 
     /// Has a work item call `act`, and waits for it, but not for those that it queues.
     ///
-    /// In the task that removes the device file systems give up if that is being killed, and if it
+    /// Not in the task that removes the device: if it is being killed, file systems give up, and if it
     /// is a worker of io_uring, files are closed only after the command has ended. Without memory for
-    /// the work item it calls `act` nevertheless.
+    /// the work item `act` is called here nevertheless.
     fn have_done(self: &Arc<Self>, act: fn(&Self)) {
         let device = self.clone();
         let outcome = self

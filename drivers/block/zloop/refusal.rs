@@ -30,7 +30,7 @@ pub(crate) enum Refusal {
     Command(Refused),
     /// All open zones that the device can have are explicitly open.
     NoOpenZone,
-    /// The file could not be changed, or its size could not be found out after that.
+    /// Opening, reading, writing or changing the file failed, or finding out its size.
     File(Error),
     /// The file, just opened, is not of the size that the write pointer stands for, in bytes.
     Changed { size: u64, expected: u64 },

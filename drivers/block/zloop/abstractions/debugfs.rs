@@ -47,8 +47,8 @@ impl Dir {
 
     /// Makes a directory below this one. May sleep.
     fn below(&self, name: &CStr) -> Self {
-        // SAFETY: The name ends in NUL. By the type invariant the parent is a directory, which is
-        // not removed as long as this one is, or an error, which the function returns.
+        // SAFETY: The name ends in NUL. By the type invariant the parent is a directory, which
+        // exists as long as `self`, or an error, which the function returns.
         let dentry = unsafe { ffi::debugfs_create_dir(name.as_char_ptr(), self.0) };
 
         // INVARIANT: It was just made, or is an error.

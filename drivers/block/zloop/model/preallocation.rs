@@ -5,8 +5,8 @@
 //! The file of a sequential zone gets blocks beyond its end before they are written, in steps that
 //! grow with what is in the zone, so that most writes find theirs and need not wait for the
 //! allocator. The first write to a zone gets none: many zones never have another. The size of the
-//! file stays the write pointer. What is left over goes back when the zone is closed, finished or
-//! reset and when the device is removed, or when the file system runs out of space.
+//! file stays the write pointer. What is left over goes back when the zone is closed by a command,
+//! finished or reset, when the device is removed, or when the file system runs out of space.
 //!
 //! Locking: that of the zone.
 
