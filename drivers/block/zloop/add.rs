@@ -137,8 +137,8 @@ fn config(options: &AddOptions<'_>, parts: &Parts) -> Config {
         },
         ordered_zone_append: options.ordered_zone_append,
         discard_write_cache: options.discard_write_cache,
-        inline: options.submit_inline && direct && file.can_try(),
-        inline_reads: file.disk_can_try(),
+        inline: options.submit_inline && direct && file.supports_nowait(),
+        inline_reads: file.disk_supports_nowait(),
         append_batch: options.append_batch_kb << 1,
         preallocate: if direct && file.is_on_block_device() {
             Sector::from(options.prealloc_kb) << 1
@@ -148,22 +148,14 @@ fn config(options: &AddOptions<'_>, parts: &Parts) -> Config {
     }
 }
 
-/// Makes the disk, and has it appear.
-fn make_disk(
+/// What the block layer has to know of the disk.
+fn limits(
     options: &AddOptions<'_>,
-    geometry: Geometry,
-    reservation: Arc<Reservation>,
-    store: &Store<'_>,
-    parts: Parts,
-) -> Result<Disk<Driver>> {
-    let id = reservation.id();
-    let nr_queues = options.nr_queues.min(task::num_online_cpus());
-    let config = config(options, &parts);
-
-    if config.inline {
-        parts.file.prepare_async()?;
-    }
-    let limits = ZonedLimits {
+    geometry: &Geometry,
+    config: &Config,
+    parts: &Parts,
+) -> Result<ZonedLimits> {
+    Ok(ZonedLimits {
         block_size: parts.block.block_size,
         dma_alignment: match config.caching {
             Caching::Direct | Caching::DirectSync => parts.block.dma_alignment,
@@ -181,7 +173,25 @@ fn make_disk(
             && parts.file.is_known_to_sync()
             && !parts.file.logs_writes_in_flight(),
         max_open_zones: options.max_open_zones,
-    };
+    })
+}
+
+/// Makes the disk, and has it appear.
+fn make_disk(
+    options: &AddOptions<'_>,
+    geometry: Geometry,
+    reservation: Arc<Reservation>,
+    store: &Store<'_>,
+    parts: Parts,
+) -> Result<Disk<Driver>> {
+    let id = reservation.id();
+    let nr_queues = options.nr_queues.min(task::num_online_cpus());
+    let config = config(options, &parts);
+
+    if config.inline {
+        parts.file.prepare_async()?;
+    }
+    let limits = limits(options, &geometry, &config, &parts)?;
     let device = Arc::pin_init(
         Device::new(
             reservation,

@@ -35,7 +35,7 @@ pub(crate) fn store(file: &BackingFile, wp: Sector) -> Result {
 /// flush took them up. The records still have to be made durable.
 pub(crate) fn record(device: &Device, zones: &[ZoneNo]) -> Result {
     for zone in zones.iter().filter_map(|no| device.zone(*no)) {
-        let Some(offset) = zone.end_flush() else {
+        let Some(offset) = zone.note_flushed() else {
             continue;
         };
         let wp = device.geometry.zone_start(zone.no) + offset;

@@ -19,7 +19,9 @@ use crate::{
     device::Device,
     model::{
         condition::Condition,
-        Sector, //
+        geometry::Geometry,
+        Sector,
+        ZoneNo, //
     },
     requests,
     zone::{
@@ -60,7 +62,6 @@ pub(crate) fn report_zones(
 
     for no in first..first + nr {
         let zone = device.zone(no).ok_or(EIO)?;
-        let start = geometry.zone_start(no);
         let mut snapshot = zone.snapshot(device);
 
         // The block layer takes the write pointer from the report then, if it is done with the
@@ -69,7 +70,7 @@ pub(crate) fn report_zones(
             snapshot,
             Snapshot::InDoubt | Snapshot::Sequential { failed: true, .. }
         ) {
-            let_writes_end(report, geometry.sectors_of(no), &mut patience);
+            let_writes_end_within(&mut patience, report, geometry.sectors_of(no));
             snapshot = zone.snapshot(device);
         }
         // Now, since what the block layer keeps of a read-only zone stays.
@@ -77,44 +78,51 @@ pub(crate) fn report_zones(
             snapshot = recover(device, zone, &mut patience);
         }
 
-        let descriptor = match snapshot {
-            Snapshot::Conventional => ZoneDescriptor {
-                zone_type: ZoneType::Conventional,
-                condition: Condition::NotWp.into(),
-                start,
-                len: geometry.zone_size(),
-                capacity: geometry.zone_size(),
-                write_pointer: Sector::MAX,
-            },
-            Snapshot::Sequential {
-                condition,
-                write_pointer,
-                ..
-            } => ZoneDescriptor {
-                zone_type: ZoneType::SequentialWriteRequired,
-                condition: condition.into(),
-                start,
-                len: geometry.zone_size(),
-                capacity: geometry.zone_capacity(),
-                write_pointer,
-            },
-            Snapshot::InDoubt => ZoneDescriptor {
-                zone_type: ZoneType::SequentialWriteRequired,
-                condition: Condition::ReadOnly.into(),
-                start,
-                len: geometry.zone_size(),
-                capacity: geometry.zone_capacity(),
-                write_pointer: Sector::MAX,
-            },
-        };
-
-        report.add(&descriptor)?;
+        report.add(&descriptor(&device.geometry, no, snapshot))?;
     }
     Ok(())
 }
 
-/// Waits a little until the block layer is done with all writes to `sectors` that have ended.
-fn let_writes_end(report: &ZoneReport<'_>, sectors: Range<Sector>, patience: &mut u32) {
+/// What a report says of a zone.
+fn descriptor(geometry: &Geometry, no: ZoneNo, snapshot: Snapshot) -> ZoneDescriptor {
+    let (zone_type, condition, capacity, write_pointer) = match snapshot {
+        Snapshot::Conventional => (
+            ZoneType::Conventional,
+            Condition::NotWp,
+            geometry.zone_size(),
+            Sector::MAX,
+        ),
+        Snapshot::Sequential {
+            condition,
+            write_pointer,
+            ..
+        } => (
+            ZoneType::SequentialWriteRequired,
+            condition,
+            geometry.zone_capacity(),
+            write_pointer,
+        ),
+        Snapshot::InDoubt => (
+            ZoneType::SequentialWriteRequired,
+            Condition::ReadOnly,
+            geometry.zone_capacity(),
+            Sector::MAX,
+        ),
+    };
+
+    ZoneDescriptor {
+        zone_type,
+        condition: condition.into(),
+        start: geometry.zone_start(no),
+        len: geometry.zone_size(),
+        capacity,
+        write_pointer,
+    }
+}
+
+/// Waits, as long as there is patience, until the block layer is done with all writes to `sectors`
+/// that have ended.
+fn let_writes_end_within(patience: &mut u32, report: &ZoneReport<'_>, sectors: Range<Sector>) {
     while report.is_write_ending(sectors.clone()) && *patience != 0 && !task::fatal_signal_pending()
     {
         *patience -= 1;

@@ -309,8 +309,8 @@ fn act(rq: Request, alone: bool) {
 
 /// Whether the block layer is not done with a write to a zone that has ended.
 ///
-/// If the zone is reset by then, or appended to, the block layer gives up the zone's write plug, be
-/// there the next write on it, and the write that follows gets an I/O error.
+/// If the zone is reset by then, or appended to, the block layer frees the zone's write plug even if
+/// the next write is queued on it; the write after that one then fails with an I/O error.
 pub(crate) fn is_write_ending(rq: &Request, no: ZoneNo) -> bool {
     rq.is_write_ending(rq.device().geometry.sectors_of(no))
 }

@@ -16,7 +16,10 @@ use crate::{
             status::Status, //
         },
         compat,
-        fs::BackingFile, //
+        fs::{
+            self,
+            BackingFile, //
+        }, //
     },
     device::Device,
     model::Sector,
@@ -227,7 +230,7 @@ impl Batch {
 }
 
 /// Has the appends that wait for the turn of `rq`, itself one, go with it, as far as they fit into
-/// the zone. So the more of them there are the less each costs, and they need not wait for each
+/// the zone. The more of them there are, the less each costs, and they need not wait for each
 /// other's I/O.
 fn gather(rq: &mut Request) {
     if !rq.followers().is_empty() {
@@ -281,7 +284,7 @@ pub(crate) fn moved(mut rq: Request, mut progress: Progress, result: Result<u32>
         }
         // What was allocated ahead for others must not be what this one lacks.
         Err(error)
-            if (error == ENOSPC || error == compat::edquot())
+            if fs::is_out_of_space(error)
                 && rq.op() != Op::Read
                 && !progress.made_room
                 && make_room(&rq, &progress) =>

@@ -110,7 +110,7 @@ struct Sequential {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Health {
     Good,
-    /// A change of the file failed, and so did finding out its size.
+    /// The write pointer may not be the size of the file, or that is none that the zone can have.
     InDoubt,
 }
 
@@ -459,7 +459,7 @@ impl Zone {
 
     /// Notes that the zone is durable as it was at [`Zone::begin_flush`]. Returns its write pointer
     /// of then, in sectors from the start of the zone, unless a reset came between.
-    pub(crate) fn end_flush(&self) -> Option<Sector> {
+    pub(crate) fn note_flushed(&self) -> Option<Sector> {
         let mut state = self.state.lock();
         let cache = &mut state.sequential().ok()?.cache;
         let flushed = cache.flushing.take()?;

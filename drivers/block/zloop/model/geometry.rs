@@ -22,7 +22,8 @@ use super::{
     },
     write_pointer::WritePointer,
     Sector,
-    ZoneNo, //
+    ZoneNo,
+    SECTOR_SHIFT, //
 };
 
 /// The largest number of zones.
@@ -229,7 +230,7 @@ impl Geometry {
     ///
     /// It is no block size, or the zone capacity is not a multiple of it.
     pub(crate) fn check_block_size(&self, bytes: u32) -> Result<(), GeometryError> {
-        let capacity_bytes = self.zone_capacity() << 9;
+        let capacity_bytes = self.zone_capacity() << SECTOR_SHIFT;
         if bytes >= 512
             && bytes.is_power_of_two()
             && capacity_bytes.checked_rem(u64::from(bytes)) == Some(0)

@@ -16,10 +16,7 @@
 
 #![forbid(unsafe_code)]
 
-use core::{
-    fmt,
-    ops::DerefMut, //
-};
+use core::ops::DerefMut;
 
 use super::ZoneNo;
 
@@ -65,12 +62,6 @@ impl Default for Slot {
 /// All zones that may be open are explicitly open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct NoResource;
-
-impl fmt::Display for NoResource {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many open zones")
-    }
-}
 
 /// The open zones of one device.
 ///
@@ -439,10 +430,5 @@ mod tests {
                 let _ = set.close(no);
             }
         }
-    }
-
-    #[test]
-    fn message_is_a_line() {
-        assert_eq!(NoResource.to_string(), "too many open zones");
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     abstractions::{
         compat,
         fs::{
+            self,
             BackingFile,
             Thawed, //
         }, //
@@ -190,10 +191,7 @@ impl Zone {
             }
             // It may have got a part; others must not lack that, unless somebody else has changed
             // the size of the file. What goes wrong shows in it.
-            Err(error)
-                if (error == ENOSPC || error == compat::edquot())
-                    && file.size() == bytes(step.start) =>
-            {
+            Err(error) if fs::is_out_of_space(error) && file.size() == bytes(step.start) => {
                 let _ = file.truncate(bytes(step.start));
             }
             // It costs as much each time, and on XFS waits for reads of the file.

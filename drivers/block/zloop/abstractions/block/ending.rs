@@ -13,6 +13,7 @@
 //!
 //! C header: [`include/linux/blk-mq.h`](srctree/include/linux/blk-mq.h)
 
+use super::request::req_op;
 use crate::abstractions::ffi;
 use core::{
     ffi::c_void,
@@ -85,7 +86,7 @@ impl Search {
         }
 
         // SAFETY: The request is valid, and its end does not change the operation.
-        let op = unsafe { (*rq).cmd_flags } & ((1 << bindings::REQ_OP_BITS) - 1);
+        let op = req_op(unsafe { (*rq).cmd_flags });
         // SAFETY: As above. The end is one of all the data, which does not move the start.
         let sector = unsafe { (*rq).__sector };
         // SAFETY: The request is valid.

@@ -58,6 +58,18 @@ pub(crate) struct Request<T: Operations>(NonNull<bindings::request>, PhantomData
 // and its device is `Sync` by the bounds of `Operations`.
 unsafe impl<T: Operations> Send for Request<T> {}
 
+/// The operation of a request with these `cmd_flags`, as `req_op()`.
+#[inline]
+pub(super) fn req_op(flags: bindings::blk_opf_t) -> bindings::req_op {
+    flags & ((1 << bindings::REQ_OP_BITS) - 1)
+}
+
+/// Whether data goes to the device in a request with these `cmd_flags`, as `op_is_write()`.
+#[inline]
+pub(super) fn op_is_write(flags: bindings::blk_opf_t) -> bool {
+    flags & 1 != 0
+}
+
 impl<T: Operations> Request<T> {
     /// Makes the handle of a request.
     ///
@@ -91,7 +103,7 @@ impl<T: Operations> Request<T> {
         // SAFETY: The request is valid, and its flags do not change while the driver has it.
         let flags = unsafe { (*self.as_raw()).cmd_flags };
 
-        match flags & ((1 << bindings::REQ_OP_BITS) - 1) {
+        match req_op(flags) {
             bindings::req_op_REQ_OP_READ => Op::Read,
             bindings::req_op_REQ_OP_WRITE => Op::Write,
             bindings::req_op_REQ_OP_FLUSH => Op::Flush,

@@ -14,6 +14,7 @@ use super::{
     operations::Operations,
     pdu::Pdu,
     request::{
+        op_is_write,
         Op,
         Request, //
     }, //
@@ -102,36 +103,13 @@ impl<T: Operations> Request<T> {
             Err(error) => return T::io_done(self, Err(error)),
         };
 
+        let raw_file = file.as_file().as_ptr();
+        let waits = direction == Direction::Write && caching == Caching::DirectSync;
+
+        self.prepare_kiocb(raw_file, caching, waits, pos, extra_flags);
         let pdu = self.pdu();
         let kiocb = pdu.kiocb.get();
-        // IOCB_SYNC, although a data sync would do: without it iomap leaves the sync to the disk's
-        // FUA where it takes the write for one that changes nothing but data.
-        let flags = match caching {
-            Caching::Direct | Caching::DirectSync => ffi::IOCB_DIRECT,
-            Caching::Buffered => 0,
-        } | extra_flags
-            | if self.is_any_fua() {
-                ffi::IOCB_DSYNC | ffi::IOCB_SYNC
-            } else {
-                0
-            };
-        let waits = direction == Direction::Write && caching == Caching::DirectSync;
-        let raw_file = file.as_file().as_ptr();
-        // SAFETY: The request is valid and owned here.
-        let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
 
-        // SAFETY: No I/O of this request is in flight, so the control block is free to write.
-        unsafe {
-            kiocb.write(bindings::kiocb {
-                ki_filp: raw_file,
-                ki_pos: pos,
-                // Without it the I/O is synchronous.
-                ki_complete: if waits { None } else { Some(io_complete::<T>) },
-                ki_flags: flags,
-                ki_ioprio: ioprio,
-                ..pin_init::zeroed()
-            })
-        };
         if direction == Direction::Write {
             if extra_flags & ffi::IOCB_NOWAIT == 0 {
                 // SAFETY: `ki_filp` is open. `io_complete` has the matching `kiocb_end_write()`.
@@ -169,6 +147,45 @@ impl<T: Operations> Request<T> {
         }
         // SAFETY: This is the submission's reference, and it is not used any more.
         unsafe { put_io::<T>(rq) };
+    }
+
+    /// Sets the control block of the request's I/O up, for the open file `raw_file`. The function that
+    /// gets it returns only when the I/O is over if it `waits`.
+    #[inline]
+    fn prepare_kiocb(
+        &self,
+        raw_file: *mut bindings::file,
+        caching: Caching,
+        waits: bool,
+        pos: i64,
+        extra_flags: c_int,
+    ) {
+        // IOCB_SYNC, although a data sync would do: without it iomap leaves the sync to the disk's
+        // FUA where it takes the write for one that changes nothing but data.
+        let flags = match caching {
+            Caching::Direct | Caching::DirectSync => ffi::IOCB_DIRECT,
+            Caching::Buffered => 0,
+        } | extra_flags
+            | if self.is_any_fua() {
+                ffi::IOCB_DSYNC | ffi::IOCB_SYNC
+            } else {
+                0
+            };
+        // SAFETY: The request is valid and owned here.
+        let ioprio = unsafe { ffi::req_get_ioprio(self.as_raw()) };
+
+        // SAFETY: No I/O of this request is in flight, so the control block is free to write.
+        unsafe {
+            self.pdu().kiocb.get().write(bindings::kiocb {
+                ki_filp: raw_file,
+                ki_pos: pos,
+                // Without it the I/O is synchronous.
+                ki_complete: if waits { None } else { Some(io_complete::<T>) },
+                ki_flags: flags,
+                ki_ioprio: ioprio,
+                ..pin_init::zeroed()
+            })
+        };
     }
 
     /// Which way the data goes and where in the file it is, if the request has any and the file can
@@ -230,7 +247,7 @@ impl<T: Operations> Request<T> {
 
     /// Collects the segments of a request of several bios in the PDU.
     fn copy_segments(&self) -> Result {
-        // The work item's scope turns this into GFP_NOIO.
+        // The scope of the work item, or `Nested`, turns this into GFP_NOIO.
         let mut bvecs = KVec::with_capacity(convoy::segments(self), GFP_KERNEL)?;
 
         convoy::add_segments(self, &mut bvecs);
@@ -259,7 +276,7 @@ unsafe extern "C" fn io_complete<T: Operations>(
     let rq = unsafe { Pdu::request(pdu) };
 
     // SAFETY: The request is valid.
-    if unsafe { (*rq).cmd_flags } & 1 != 0 {
+    if op_is_write(unsafe { (*rq).cmd_flags }) {
         // SAFETY: It is a write or an append, the operations with that bit that `check` lets pass,
         // and for those `submit` called `kiocb_start_write()`.
         unsafe { ffi::kiocb_end_write(kiocb) };

@@ -15,8 +15,8 @@ use kernel::{
 use super::{
     super::ffi,
     file::BackingFile,
-    inode,
-    path, //
+    path,
+    super_block, //
 };
 
 /// The alignment of direct I/O that a file system states for a file (`STATX_DIOALIGN`), in bytes.
@@ -53,8 +53,7 @@ pub(crate) struct DioFacts {
 impl BackingFile {
     /// Collects what is known about direct I/O to the file. Errors count as not knowing.
     pub(crate) fn direct_io_facts(&self) -> DioFacts {
-        // SAFETY: The file holds a reference to its inode, whose file system never changes.
-        let sb = unsafe { (*inode(self.as_file())).i_sb };
+        let sb = super_block(self.as_file());
 
         // SAFETY: An inode in use keeps its super block.
         let fs_block_size = unsafe { (*sb).s_blocksize };

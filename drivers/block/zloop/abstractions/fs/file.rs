@@ -30,6 +30,7 @@ use super::{
     inode,
     path,
     stat_size,
+    super_block,
     to_count,
     truncate,
     write_access::WriteAccess, //
@@ -180,8 +181,7 @@ impl BackingFile {
     ///
     /// Any context.
     pub(crate) fn thawed(&self) -> Option<Thawed> {
-        // SAFETY: The file holds a reference to its inode, whose file system never changes.
-        let sb = unsafe { (*inode(&self.0)).i_sb };
+        let sb = super_block(&self.0);
 
         // SAFETY: An inode in use keeps its super block.
         if !unsafe { ffi::sb_start_write_trylock(sb) } {
@@ -208,16 +208,15 @@ impl BackingFile {
 
     /// Whether the disk that the data is on can be asked not to wait. Others, which many of
     /// device-mapper's are, fail small reads that do.
-    pub(crate) fn disk_can_try(&self) -> bool {
-        // SAFETY: The super block of an open file is valid.
-        let disk = unsafe { (*self.data_sb()).s_bdev };
+    pub(crate) fn disk_supports_nowait(&self) -> bool {
+        let disk = self.data_disk();
 
         // SAFETY: A file system has its disk open as long as it is mounted.
         disk.is_null() || unsafe { ffi::bdev_nowait(disk) }
     }
 
     /// Whether reads and writes can be asked not to wait.
-    pub(crate) fn can_try(&self) -> bool {
+    pub(crate) fn supports_nowait(&self) -> bool {
         self.mode().load(Relaxed) & ffi::FMODE_NOWAIT != 0
     }
 
@@ -237,8 +236,7 @@ impl BackingFile {
     /// takes locks under which memory is allocated. The file system keeps it until it is unmounted.
     /// May sleep; fails with [`ENOMEM`].
     pub(crate) fn prepare_async(&self) -> Result {
-        // SAFETY: The file holds a reference to its inode, whose file system never changes.
-        let sb = unsafe { (*inode(&self.0)).i_sb };
+        let sb = super_block(&self.0);
 
         // SAFETY: An inode in use keeps its super block.
         let queue = unsafe { &raw const (*sb).s_dio_done_wq };
@@ -254,8 +252,7 @@ impl BackingFile {
     /// Whether the file system keeps its files on a block device, as opposed to memory, another
     /// file system or a server.
     pub(crate) fn is_on_block_device(&self) -> bool {
-        // SAFETY: The file holds a reference to its inode, whose file system never changes.
-        let sb = unsafe { (*inode(&self.0)).i_sb };
+        let sb = super_block(&self.0);
 
         // SAFETY: An inode in use keeps its super block.
         let kind = unsafe { (*sb).s_type };
@@ -275,6 +272,19 @@ impl BackingFile {
         unsafe { (*inode).i_sb }
     }
 
+    /// The disk that the data is on; null if it is on none.
+    fn data_disk(&self) -> *mut bindings::block_device {
+        // SAFETY: The super block of an open file is valid; the field does not change while the file
+        // system is mounted.
+        unsafe { (*self.data_sb()).s_bdev }
+    }
+
+    /// The kind of file system that keeps the data (`*_MAGIC`).
+    fn data_magic(&self) -> c_ulong {
+        // SAFETY: The super block of an open file is valid; the field never changes.
+        unsafe { (*self.data_sb()).s_magic }
+    }
+
     /// Whether the file system is one that is known to make a write with `IOCB_DSYNC | IOCB_SYNC`
     /// durable before it ends, with the size of the file, and to flush the disk at each sync.
     ///
@@ -282,16 +292,13 @@ impl BackingFile {
     /// blocks were overwritten if the disk took its time (`f2fs_dio_write_iter()`). 9p and others
     /// that use fs/netfs/direct_write.c sync no write. In a tmpfs nothing is durable.
     pub(crate) fn is_known_to_sync(&self) -> bool {
-        // SAFETY: The super block of an open file is valid; the field never changes.
-        let magic = unsafe { (*self.data_sb()).s_magic };
-
         [
             ffi::XFS_SUPER_MAGIC,
             ffi::EXT4_SUPER_MAGIC,
             ffi::BTRFS_SUPER_MAGIC,
             ffi::TMPFS_MAGIC,
         ]
-        .contains(&magic)
+        .contains(&self.data_magic())
     }
 
     /// Whether a sync of the file, while a direct write to it is in flight, makes durable that there
@@ -302,10 +309,7 @@ impl BackingFile {
     /// waiting for it (`btrfs_direct_write()`, `btrfs_sync_file()`). It takes the lock that a
     /// synchronous write holds till the end, but does not for a write with `IOCB_DSYNC` of its own.
     pub(crate) fn logs_writes_in_flight(&self) -> bool {
-        // SAFETY: The super block of an open file is valid; the field never changes.
-        let magic = unsafe { (*self.data_sb()).s_magic };
-
-        magic == ffi::BTRFS_SUPER_MAGIC
+        self.data_magic() == ffi::BTRFS_SUPER_MAGIC
     }
 
     /// Makes durable what was written.
@@ -321,8 +325,7 @@ impl BackingFile {
         if self.is_known_to_sync() {
             return Ok(());
         }
-        // SAFETY: The super block of an open file is valid.
-        let disk = unsafe { (*self.data_sb()).s_bdev };
+        let disk = self.data_disk();
 
         if disk.is_null() {
             return Ok(());
@@ -415,8 +418,7 @@ impl Thawed {
 
 impl Drop for Thawed {
     fn drop(&mut self) {
-        // SAFETY: The file holds a reference to its inode, whose file system never changes.
-        let sb = unsafe { (*inode(&self.file.0)).i_sb };
+        let sb = super_block(&self.file.0);
 
         // SAFETY: By the type invariant this was taken, and is given back once.
         unsafe { ffi::sb_end_write(sb) };

@@ -43,7 +43,10 @@ use kernel::{
     sync::aref::ARef, //
 };
 
-use super::ffi;
+use super::{
+    compat,
+    ffi, //
+};
 
 mod credentials;
 mod direct_io;
@@ -152,6 +155,18 @@ unsafe fn inode_mode(inode: *const bindings::inode) -> u32 {
     // SAFETY: `mode` is valid for reads. A `chmod()` may change the permission bits meanwhile,
     // hence the volatile read, as in `READ_ONCE()`; the type bits never change.
     u32::from(unsafe { mode.read_volatile() })
+}
+
+/// The super block of the file system that an open file is on.
+fn super_block(file: &File) -> *mut bindings::super_block {
+    // SAFETY: An open file has a reference to its inode, which is of one file system for good.
+    unsafe { (*inode(file)).i_sb }
+}
+
+/// Whether a file system has refused with `error` to give blocks to a file: it is full, or a quota
+/// is used up.
+pub(crate) fn is_out_of_space(error: Error) -> bool {
+    error == ENOSPC || error == compat::edquot()
 }
 
 /// Returns the size in bytes as the file system reports it to stat(2).
