@@ -77,7 +77,7 @@ pub(crate) struct Counters {
     pub(crate) preallocated: Counter,
     /// Writes made durable by themselves.
     pub(crate) fua: Counter,
-    /// Zone files opened after the device was added.
+    /// Zone files opened after the device was added, to stay open.
     pub(crate) opened: Counter,
     /// Zone files closed because there were too many.
     pub(crate) closed: Counter,

@@ -45,6 +45,18 @@ const MEMORY_FOR_FILE: u64 = 64 * 1536;
 /// How many zones are looked at for one to close.
 const SEARCH: usize = 64;
 
+/// What the file of a zone is opened for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// To read and write.
+    Write,
+    /// The same, by who makes do with [`Access::ReadOnly`] if the file system is read-only: of an
+    /// [`EROFS`] nothing is logged.
+    WriteIfPossible,
+    /// To read.
+    ReadOnly,
+}
+
 /// The zone files of a device.
 #[pin_data]
 pub(crate) struct Files {
@@ -78,44 +90,28 @@ impl Files {
         })
     }
 
-    /// Opens the file of a zone. Sleeps.
-    pub(crate) fn open(&self, device: &Device, no: ZoneNo) -> Result<BackingFile, Refusal> {
-        self.open_with(device, no, OpenOptions::new())
-    }
-
-    /// The same for a file system in which nothing can be written: what is opened can only be read.
-    pub(crate) fn open_read_only(
+    /// Opens the file of a zone. What goes wrong is logged. Sleeps.
+    pub(crate) fn open(
         &self,
         device: &Device,
         no: ZoneNo,
-    ) -> Result<BackingFile, Refusal> {
-        let options = OpenOptions {
-            read_only: true,
-            ..OpenOptions::new()
-        };
-
-        self.open_with(device, no, options)
-    }
-
-    fn open_with(
-        &self,
-        device: &Device,
-        no: ZoneNo,
-        mut options: OpenOptions,
+        access: Access,
     ) -> Result<BackingFile, Refusal> {
         let directory = self.directory.lock().clone().ok_or(Refusal::Removed)?;
         let name = device.geometry.zone_file(no).name();
+        let mut options = OpenOptions::new();
 
+        options.read_only = access == Access::ReadOnly;
         options.direct = self.direct;
         // It had a single name when the device was added, and no device is added that shares it.
         options.linked = true;
         directory
             .open_file(name.as_cstr(), options)
             .map_err(|error| {
-                // Of a file system that is read-only those say so whose request fails; reads do not.
-                let said = matches!(error, OpenError::Errno(error) if error == EROFS);
+                let expected = access == Access::WriteIfPossible
+                    && matches!(error, OpenError::Errno(error) if error == EROFS);
 
-                if !said && device.error_log.allow() {
+                if !expected && device.error_log.allow() {
                     pr_err!("zloop{}: zone {}: the file {}\n", device.id, no, error);
                 }
                 Refusal::File(match error {

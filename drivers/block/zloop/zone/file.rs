@@ -21,6 +21,7 @@ use crate::{
         }, //
     },
     device::Device,
+    files::Access,
     model::preallocation::Step,
     refusal::Refusal, //
     requests,
@@ -102,11 +103,15 @@ impl Zone {
 
     /// The file, for I/O that the write pointer has no say in. Opens it if it is not; sleeps.
     pub(crate) fn file(&self, device: &Device) -> Result<BackingFile, Refusal> {
+        self.file_for(device, Access::Write)
+    }
+
+    fn file_for(&self, device: &Device, access: Access) -> Result<BackingFile, Refusal> {
         if let Some(file) = self.open_file()? {
             return Ok(file);
         }
 
-        let file = device.files.open(device, self.no)?;
+        let file = device.files.open(device, self.no, access)?;
         let mut state = self.state.lock();
 
         if let Some(other) = state.agree_on(&file)? {
@@ -121,9 +126,9 @@ impl Zone {
     /// The file for a read. If the file system has become read-only, it is opened for the caller alone,
     /// and only to be read. Sleeps.
     pub(crate) fn file_to_read(&self, device: &Device) -> Result<BackingFile, Refusal> {
-        match self.file(device) {
+        match self.file_for(device, Access::WriteIfPossible) {
             Err(Refusal::File(error)) if error == EROFS => {
-                let file = device.files.open_read_only(device, self.no)?;
+                let file = device.files.open(device, self.no, Access::ReadOnly)?;
                 let other = self.state.lock().agree_on(&file)?;
 
                 Ok(other.unwrap_or(file))
@@ -143,7 +148,7 @@ impl Zone {
 
         match file {
             Some(file) => Ok(file),
-            None if conventional => device.files.open(device, self.no),
+            None if conventional => device.files.open(device, self.no, Access::Write),
             None => self.file(device),
         }
     }

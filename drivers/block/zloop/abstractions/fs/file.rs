@@ -265,7 +265,8 @@ impl BackingFile {
     /// is stacked on it (overlayfs).
     fn data_sb(&self) -> *mut bindings::super_block {
         // SAFETY: The directory entry of an open file is valid. The file is open, so what is
-        // below it was found, and stays.
+        // below it was found. That lives as long as the entry, and so does what a copy-up puts in
+        // its place.
         let inode = unsafe { ffi::d_real_inode(dentry(&self.0)) };
 
         // SAFETY: An inode in use has a super block, which never changes.

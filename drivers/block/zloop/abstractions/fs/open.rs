@@ -51,7 +51,8 @@ pub(crate) struct OpenOptions {
 }
 
 impl OpenOptions {
-    /// An existing file, to read and write through the page cache; accessible only to its owner if it is made.
+    /// An existing file, to read and write through the page cache; accessible only to its owner if
+    /// it is made.
     pub(crate) const fn new() -> Self {
         Self {
             read_only: false,
