@@ -5,9 +5,9 @@
 //! A write notes its zone before it is acknowledged. A flush takes the notes and has the file of
 //! each noted zone synced, several at a time; no other file is touched, and no zone twice. Flushes
 //! go one after the other: the one before may have taken notes of what was written before this one
-//! was asked for. If that one fails, so does this one. (It waits only with several hardware queues. The block layer sends one flush at a time
-//! to a queue, blk_kick_flush(); nothing tells here that one was asked for before another one ended
-//! there.)
+//! was asked for. If that one fails, so does this one. (It waits only with several hardware queues.
+//! The block layer sends one flush at a time to a queue, blk_kick_flush(); nothing tells here that
+//! one was asked for before another one ended there.)
 
 #![forbid(unsafe_code)]
 

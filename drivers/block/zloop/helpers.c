@@ -69,7 +69,10 @@ bool zloop_in_kblockd(struct request_queue *q)
 	return false;
 }
 
-/* Whether the caller runs in a task, not in an interrupt of any kind. It may still not be allowed to sleep. */
+/*
+ * Whether the caller runs in a task, not in an interrupt of any kind. It may
+ * still not be allowed to sleep.
+ */
 bool zloop_in_task(void)
 {
 	return in_task();
