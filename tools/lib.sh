@@ -133,7 +133,10 @@ link_tree() {
 # emulator ended with RC (see tools/vm).
 vm_status() {
 	local results=$1 rc=$2 timeout=$3 log="the kernel log is $1/console.log"
-	if ! "$TOOLS/log-check" "$results/console.log" >"$results/splats.log"; then
+	if [[ ! -s $results/console.log ]]; then
+		say "the guest has not said anything"
+		exit 91
+	elif ! "$TOOLS/log-check" "$results/console.log" >"$results/splats.log"; then
 		sed 's/^/  /' "$results/splats.log" >&2
 		say "the kernel log has a splat: $log"
 		exit 90

@@ -121,7 +121,7 @@ t_io_tmpfs() { NONE_IN=$NONE_FOR_TASK io_walk tmpfs "$FAST"; }
 t_io_xfs() { NONE_IN=$NONE_FOR_TASK io_walk null_blk "$FAST"; }
 t_io_buffered() { NONE_IN=$NONE_FOR_TASK io_walk null_blk buffered_io,submit_inline=1; }
 
-# In work items only a FLUSH takes memory of the driver's own. tmpfs takes pages for the data, where there was none
+# Of these operations only a FLUSH takes memory of the driver's own in a work item. tmpfs takes pages for the data, where there was none
 # before; what it takes for the first write to a file it has by then.
 NONE_FOR_ZONE="Reset|ResetAll|Finish|Open|Close|Report"
 t_workers_tmpfs() {
