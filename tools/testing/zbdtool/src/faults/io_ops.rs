@@ -58,6 +58,14 @@ impl Op {
     fn writes(self) -> bool {
         matches!(self, Self::Write | Self::Append)
     }
+
+    /// Whether it changes what a report says of a zone.
+    fn changes_zone(self) -> bool {
+        !matches!(
+            self,
+            Self::Read | Self::WriteConventional | Self::Flush | Self::Report
+        )
+    }
 }
 
 /// The zone that operations are done to; others are bystanders.
@@ -72,10 +80,17 @@ struct Runner {
     /// Made once: memory of the tool's own must not be what the fault hits.
     buf: RefCell<Buffer>,
     nvme: Option<Namespace>,
+    /// What the last report under a fault got.
+    reported: RefCell<Vec<BlkZone>>,
 }
 
 /// Conditions and write pointers (sectors from the start of the zone) of the zones used.
 type State = Vec<(u8, u64)>;
+
+fn state_of(zones: &[BlkZone]) -> State {
+    let line = |zone: &BlkZone| (zone.cond, zone.wp.saturating_sub(zone.start));
+    zones.iter().map(line).collect()
+}
 
 impl Runner {
     fn zone_at(&self, no: u32) -> u64 {
@@ -91,7 +106,7 @@ impl Runner {
         let list = self.zones()?;
         match list.iter().find_map(zones::inconsistency) {
             Some(text) => Err(text.into()),
-            None => Ok(list.iter().map(|z| (z.cond, z.wp - z.start)).collect()),
+            None => Ok(state_of(&list)),
         }
     }
 
@@ -202,8 +217,23 @@ impl Runner {
             Op::Close => self.zone_op(ZoneOp::Close, ZONE, 1),
             Op::Flush => uapi::fsync(&self.file),
             Op::Report => {
-                zones::report(&self.file, self.zone_at(ZONE) / SECTOR, USED, false).map(|_| ())
+                let start = self.zone_at(ZONE) / SECTOR;
+                *self.reported.borrow_mut() = zones::report(&self.file, start, USED, false)?;
+                Ok(())
             }
+        }
+    }
+
+    /// Whether what the last read or report got is right.
+    fn judge_result(&self, op: Op, before: &State) -> Result<(), String> {
+        match op {
+            Op::Read if !self.is_pattern(self.zone_at(ZONE), 1) => {
+                Err("a read succeeded with wrong data".into())
+            }
+            Op::Report if state_of(&self.reported.borrow()) != *before => {
+                Err("a report succeeded with wrong lines".into())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -219,7 +249,7 @@ impl Runner {
             Op::Finish => cond == FULL,
             Op::Open => cond == EXPLICIT,
             Op::Close => cond == CLOSED,
-            Op::Read | Op::WriteConventional | Op::Flush | Op::Report => true,
+            Op::Read | Op::WriteConventional | Op::Flush | Op::Report => false,
         }
     }
 
@@ -227,7 +257,7 @@ impl Runner {
     fn judge(&self, op: Op, ok: bool, before: &State) -> Result<(), String> {
         let after = self.state()?;
         for (i, (old, new)) in before.iter().zip(&after).enumerate() {
-            let concerned = i == 0 || op == Op::ResetAll;
+            let concerned = op.changes_zone() && (i == 0 || op == Op::ResetAll);
             // A failed write may leave its zone open, which is no change of the data.
             let kept = old.1 == new.1 && (op.writes() || old.0 == new.0);
             let done = concerned && self.is_done(op, *new);
@@ -268,14 +298,15 @@ impl Runner {
             .during(step, || self.act(op))
             .map_err(|e| e.to_string())?;
         let ok = result.is_ok();
-        if op == Op::Read && ok && !self.is_pattern(self.zone_at(ZONE), 1) {
-            return Err("a read succeeded with wrong data".into());
+        if ok {
+            self.judge_result(op, &before)?;
         }
         self.judge(op, ok, &before)?;
         self.judge_data(op, ok)?;
         if !(ok || op.writes() && self.is_done(op, self.state()?[0])) {
             self.act(op)
                 .map_err(|e| format!("again, without a fault: {e}"))?;
+            self.judge_result(op, &before)?;
             self.judge(op, true, &before)?;
             self.judge_data(op, true)?;
         }
@@ -299,6 +330,7 @@ pub fn run(args: &Args) -> io::Result<bool> {
         len: args.len,
         buf: RefCell::new(buf),
         nvme,
+        reported: RefCell::new(Vec::new()),
     };
     let inj = Injector::new(args.place, args.grain)?;
     let mut ops = args.ops.clone();
