@@ -106,7 +106,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
         b'g' => (&text[..text.len() - 1], 30),
         _ => (text, 0),
     };
-    digits.parse::<u64>().ok()?.checked_shl(shift)
+    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// Condition and write pointer of a zone in the words of the script language.
@@ -128,6 +128,7 @@ pub fn inconsistency(zone: &BlkZone) -> Option<&'static str> {
     let inside = zone.start < zone.wp && zone.wp < end;
     let open = inside || zone.wp == zone.start;
     match zone.cond {
+        cond if zone.zone_type == 1 && cond != 0x0 => Some("a condition for a conventional zone"),
         0x0 if zone.zone_type != 1 => Some("NOT_WP for a sequential zone"),
         0x1 if zone.wp != zone.start => Some("EMPTY with a write pointer beyond the start"),
         // The first write of an implicitly open zone may be under way.

@@ -98,9 +98,21 @@ pub fn hammer(args: &HammerArgs) -> io::Result<bool> {
     let stop = AtomicBool::new(false);
     let (done, failed, resets) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
     let acks = Mutex::new(Vec::new());
-    std::thread::scope(|scope| -> io::Result<()> {
-        for t in 0..args.threads {
-            let ns = Namespace::open(&args.dev, args.nsid)?;
+    // Opened before there are threads to be stopped.
+    let namespaces: io::Result<Vec<Namespace>> = (0..args.threads)
+        .map(|_| Namespace::open(&args.dev, args.nsid))
+        .collect();
+    let namespaces = namespaces?;
+    let to_reset = match &args.reset_dev {
+        Some(dev) => {
+            let file = uapi::open_dev(dev, libc::O_DIRECT)?;
+            let sectors = zones::geometry(&file)?.zone_size / SECTOR;
+            Some((file, sectors))
+        }
+        None => None,
+    };
+    std::thread::scope(|scope| {
+        for (t, ns) in namespaces.into_iter().enumerate() {
             let (stop, done, failed, acks) = (&stop, &done, &failed, &acks);
             scope.spawn(move || {
                 let mut rng = Rng::new(t as u64 + 1);
@@ -126,9 +138,7 @@ pub fn hammer(args: &HammerArgs) -> io::Result<bool> {
                 acks.lock().unwrap_or_else(|e| e.into_inner()).extend(own);
             });
         }
-        if let Some(dev) = &args.reset_dev {
-            let file = uapi::open_dev(dev, libc::O_DIRECT)?;
-            let sectors = zones::geometry(&file)?.zone_size / SECTOR;
+        if let Some((file, sectors)) = to_reset {
             let (stop, resets) = (&stop, &resets);
             scope.spawn(move || {
                 let mut rng = Rng::new(99);
@@ -146,8 +156,7 @@ pub fn hammer(args: &HammerArgs) -> io::Result<bool> {
             std::thread::sleep(Duration::from_millis(20));
         }
         stop.store(true, Ordering::Relaxed);
-        Ok(())
-    })?;
+    });
     println!(
         "appends={} failed={} resets={}",
         done.load(Ordering::Relaxed),

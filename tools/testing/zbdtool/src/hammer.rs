@@ -49,6 +49,9 @@ pub struct HammerArgs {
     seed: u64,
 }
 
+/// `BLK_ZONE_COND_FULL`.
+const FULL: u8 = 14;
+
 /// How much is read at once when all is checked in the end.
 const READ_AT_ONCE: usize = 256 << 10;
 
@@ -85,6 +88,40 @@ struct Own {
     cap: u64,
     seed: u64,
     full: bool,
+}
+
+impl Own {
+    /// The zone after an operation that was done or not, by a report: bytes up to the write pointer,
+    /// `None` in a full zone. False if it is neither as it was before nor as it is to be.
+    fn settle(&mut self, sent: Sent, now: Option<u64>) -> bool {
+        let kept = now == (!self.full).then_some(self.wp);
+        let done = match sent {
+            Sent::Write(len) if self.wp + len == self.cap => now.is_none(),
+            Sent::Write(len) => now == Some(self.wp + len),
+            Sent::Finish => now.is_none(),
+            Sent::Reset => now == Some(0),
+        };
+
+        if done && !kept {
+            match sent {
+                Sent::Write(len) => self.wp += len,
+                // What is written stays, and the rest is zeros.
+                Sent::Finish => (),
+                Sent::Reset => self.wp = 0,
+            }
+            self.full = now.is_none();
+        }
+        kept || done
+    }
+}
+
+/// An operation that timed out.
+#[derive(Clone, Copy)]
+enum Sent {
+    /// Of so many bytes.
+    Write(u64),
+    Finish,
+    Reset,
 }
 
 struct Writer<'a> {
@@ -131,32 +168,28 @@ impl Writer<'_> {
             Ok(_) => self.shared.error("write:short"),
             Err(e) => {
                 self.note("write", e);
-                self.learn(zone, e, len as u64);
+                self.learn(zone, e, Sent::Write(len as u64));
             }
         }
     }
 
-    /// What became of an operation that timed out: it was done, a write of `len` bytes as a whole,
-    /// or it was not.
-    fn learn(&self, zone: &mut Own, err: Errno, len: u64) {
-        const FULL: u8 = 14;
-
+    /// What became of an operation that timed out: it was done, or it was not.
+    fn learn(&self, zone: &mut Own, err: Errno, sent: Sent) {
         if err != Errno::ETIMEDOUT {
             return;
         }
         match zones::report(&self.file, self.start(zone) / SECTOR, 1, false).as_deref() {
             Ok([now]) => {
-                zone.full = now.cond == FULL;
-                if zone.full {
-                    // Of a finished zone the rest is zeros.
-                    zone.wp += if zone.wp + len == zone.cap { len } else { 0 };
-                    return;
+                let wp = match zones::inconsistency(now) {
+                    Some(text) if self.args.allow.iter().any(|allowed| allowed == text) => return,
+                    Some(text) => return self.shared.error(&format!("report:{text}")),
+                    None if now.cond == FULL => None,
+                    None => Some((now.wp - now.start) * SECTOR),
+                };
+
+                if !zone.settle(sent, wp) {
+                    self.shared.error("timeout:torn");
                 }
-                let wp = (now.wp - now.start) * SECTOR;
-                if wp != 0 && wp != zone.wp && wp != zone.wp + len {
-                    self.shared.error("write:torn");
-                }
-                zone.wp = wp;
             }
             Ok(_) => self.shared.error("report:zones-missing"),
             Err(e) => self.shared.error(&format!("report:{e:?}")),
@@ -207,7 +240,7 @@ impl Writer<'_> {
             }
             Err(e) => {
                 self.note("reset", e);
-                self.learn(zone, e, 0);
+                self.learn(zone, e, Sent::Reset);
             }
         }
     }
@@ -237,7 +270,7 @@ impl Writer<'_> {
                     Ok(()) => zone.full = true,
                     Err(e) => {
                         self.note("finish", e);
-                        self.learn(zone, e, 0);
+                        self.learn(zone, e, Sent::Finish);
                     }
                 },
                 9..=11 if self.args.manage => self.reset(zone),
@@ -311,8 +344,13 @@ pub fn run(args: &HammerArgs) -> io::Result<bool> {
         max_report_us: AtomicU64::new(0),
         errors: Mutex::new(BTreeMap::new()),
     };
-    std::thread::scope(|scope| -> io::Result<()> {
-        for t in 0..args.threads {
+    // Opened before there are threads to be stopped.
+    let files: io::Result<Vec<File>> = (0..args.threads)
+        .map(|_| uapi::open_dev(&args.dev, libc::O_DIRECT))
+        .collect();
+    let files = files?;
+    std::thread::scope(|scope| {
+        for (t, file) in files.into_iter().enumerate() {
             let mut own: Vec<Own> = list
                 .iter()
                 .enumerate()
@@ -328,7 +366,7 @@ pub fn run(args: &HammerArgs) -> io::Result<bool> {
             let mut writer = Writer {
                 args,
                 shared: &shared,
-                file: uapi::open_dev(&args.dev, libc::O_DIRECT)?,
+                file,
                 zone_size: geo.zone_size,
                 rng: Rng::new(args.seed * 1000 + t as u64),
                 buf: Buffer::new(args.bs.max(READ_AT_ONCE)),
@@ -336,12 +374,15 @@ pub fn run(args: &HammerArgs) -> io::Result<bool> {
             scope.spawn(move || writer.run(&mut own));
         }
         for _ in 0..args.reporters {
-            scope.spawn(|| reporter(args, &shared));
+            scope.spawn(|| {
+                if let Err(e) = reporter(args, &shared) {
+                    shared.error(&format!("reporter:{e}"));
+                }
+            });
         }
         std::thread::sleep(Duration::from_secs(args.seconds));
         shared.stop.store(true, Ordering::Relaxed);
-        Ok(())
-    })?;
+    });
     println!(
         "writes={} reports={} max_report_us={}",
         shared.writes.load(Ordering::Relaxed),
@@ -355,9 +396,57 @@ pub fn run(args: &HammerArgs) -> io::Result<bool> {
     for (what, count) in &errors {
         println!("unexpected {what} count={count}");
     }
-    let idle = shared.writes.load(Ordering::Relaxed) == 0;
+    let no_report = args.reporters != 0 && shared.reports.load(Ordering::Relaxed) == 0;
+    let idle = shared.writes.load(Ordering::Relaxed) == 0 || no_report;
     if idle {
-        println!("unexpected no write was done");
+        println!("unexpected nothing was written or reported");
     }
     Ok(errors.is_empty() && !idle)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(wp: u64, full: bool) -> Own {
+        Own {
+            no: 1,
+            wp,
+            cap: 64,
+            seed: 1,
+            full,
+        }
+    }
+
+    #[test]
+    fn what_timed_out_was_done_or_not() {
+        for (wp, full, sent, now, want) in [
+            (16, false, Sent::Write(16), Some(16), Some((16, false))),
+            (16, false, Sent::Write(16), Some(32), Some((32, false))),
+            (16, false, Sent::Write(16), Some(0), None),
+            (16, false, Sent::Write(16), Some(24), None),
+            (16, false, Sent::Write(16), None, None),
+            (48, false, Sent::Write(16), None, Some((64, true))),
+            (48, false, Sent::Write(16), Some(64), None),
+            (16, false, Sent::Finish, None, Some((16, true))),
+            (16, false, Sent::Finish, Some(16), Some((16, false))),
+            (16, true, Sent::Finish, None, Some((16, true))),
+            (16, false, Sent::Finish, Some(0), None),
+            (16, false, Sent::Reset, Some(0), Some((0, false))),
+            (16, false, Sent::Reset, Some(16), Some((16, false))),
+            (16, true, Sent::Reset, None, Some((16, true))),
+            (16, true, Sent::Reset, Some(0), Some((0, false))),
+            (16, true, Sent::Reset, Some(16), None),
+            (16, false, Sent::Reset, None, None),
+        ] {
+            let mut zone = own(wp, full);
+            let right = zone.settle(sent, now);
+
+            assert_eq!(
+                right.then_some((zone.wp, zone.full)),
+                want,
+                "{wp} {full} {now:?}"
+            );
+        }
+    }
 }
