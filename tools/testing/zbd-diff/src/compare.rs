@@ -157,11 +157,12 @@ pub fn faults(
 
 /// What is wrong with how one device went from one report to the next over a step that is about the zones `touched`.
 ///
-/// Other zones stay as they are, but that implicitly open ones are closed as far as the limit demands it.
+/// Other zones stay as they are, but that implicitly open ones are closed as far as the limit demands it, if the step
+/// `opens` zones.
 pub fn side_effects(
     ours: bool,
     geo: &Geometry,
-    touched: &Range<u32>,
+    (touched, opens): (&Range<u32>, bool),
     before: &[BlkZone],
     after: &[BlkZone],
     found: &mut Vec<What>,
@@ -170,7 +171,7 @@ pub fn side_effects(
     let mut closed = Vec::new();
     for (no, (old, new)) in (0..).zip(before.iter().zip(after)) {
         if touched.contains(&no) {
-            wanted += u32::from(!is_open(old));
+            wanted += u32::from(opens && old.cond != NOT_WP && !is_open(old));
         } else if old != new {
             let closing = BlkZone {
                 cond: CLOSED,
@@ -351,10 +352,10 @@ mod tests {
         // Zone 3 is opened, zone 0 makes room.
         after[3] = zone(3, IMP_OPEN, 2);
         after[0].cond = CLOSED;
-        side_effects(true, &GEO, &(3..4), &before, &after, &mut found);
+        side_effects(true, &GEO, (&(3..4), true), &before, &after, &mut found);
         assert_eq!(found, []);
         // The same without the need.
-        side_effects(true, &GEO, &(1..2), &before, &after, &mut found);
+        side_effects(true, &GEO, (&(1..2), true), &before, &after, &mut found);
         assert_eq!(
             broken(&found),
             [
@@ -362,16 +363,20 @@ mod tests {
                 (0, "closed without need")
             ]
         );
+        // By a step that opens nothing.
+        found.clear();
+        side_effects(true, &GEO, (&(3..4), false), &before, &after, &mut found);
+        assert_eq!(broken(&found), [(0, "closed without need")]);
         // Without a limit nothing is closed.
         found.clear();
         let free = Geometry { max_open: 0, ..GEO };
-        side_effects(true, &free, &(3..4), &before, &after, &mut found);
+        side_effects(true, &free, (&(3..4), true), &before, &after, &mut found);
         assert_eq!(broken(&found), [(0, "closed without need")]);
         // Data that is lost elsewhere.
         found.clear();
         after = before;
         after[2].wp -= 1;
-        side_effects(true, &GEO, &(3..4), &before, &after, &mut found);
+        side_effects(true, &GEO, (&(3..4), true), &before, &after, &mut found);
         assert_eq!(broken(&found), [(2, "changed by a step for another zone")]);
     }
 }

@@ -164,7 +164,8 @@ impl Pair {
         self.look(&mut found);
         if let Some((ours, theirs)) = &before {
             for (mine, side, old) in [(true, &self.ours, ours), (false, &self.theirs, theirs)] {
-                compare::side_effects(mine, &side.geo, &zones, old, &side.view, &mut found);
+                let scope = (&zones, step.op.opens());
+                compare::side_effects(mine, &side.geo, scope, old, &side.view, &mut found);
             }
         }
         let scene = Scene {

@@ -52,6 +52,17 @@ pub enum Op {
     Flush,
 }
 
+impl Op {
+    /// Whether a zone may have to be open for it, if only for a moment.
+    pub fn opens(&self) -> bool {
+        match self {
+            Op::Write { .. } | Op::Append { .. } => true,
+            Op::Manage { op, .. } => matches!(op, ZoneOp::Open | ZoneOp::Finish),
+            Op::Read { .. } | Op::Report { .. } | Op::Flush => false,
+        }
+    }
+}
+
 /// An operation with what belongs to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {

@@ -6,9 +6,9 @@
 //! write z3+wp+4k 8k seed=17 sync quiet t=1
 //! append z3 8k seed=18
 //! read z2+cap-4k 16k
-//! reset z3-5 skew=8 trim=-8
+//! reset z3x3 skew=8 trim=-8
 //! finish all
-//! report z3-5 cached
+//! report z3x3 cached
 //! flush
 //! ```
 

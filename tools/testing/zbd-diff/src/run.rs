@@ -224,7 +224,12 @@ impl Arena<'_> {
         if !again(&failure.steps) {
             return None;
         }
-        let steps = shrink(failure.steps.clone(), limits.tries, again);
+        let steps = shrink(
+            failure.steps.clone(),
+            self.append.unwrap_or(0),
+            limits.tries,
+            again,
+        );
         Some(Failure { what: last?, steps })
     }
 

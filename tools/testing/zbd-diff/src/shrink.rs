@@ -4,9 +4,11 @@
 
 use crate::op::{Op, Step};
 
-/// Tries until nothing more can be left out or `tries` are used up. `fails` runs a sequence from the start.
+/// Tries until nothing more can be left out or `tries` are used up. `fails` runs a sequence from the start. Appends are of
+/// `append_min` bytes or more.
 pub fn shrink(
     mut steps: Vec<Step>,
+    append_min: u32,
     mut tries: u32,
     mut fails: impl FnMut(&[Step]) -> bool,
 ) -> Vec<Step> {
@@ -49,7 +51,7 @@ pub fn shrink(
     }
 
     for i in 0..steps.len() {
-        for simpler in simpler(&steps[i]) {
+        for simpler in simpler(&steps[i], append_min) {
             let mut less = steps.clone();
             less[i] = simpler;
             if attempt(&less) {
@@ -61,7 +63,7 @@ pub fn shrink(
 }
 
 /// Steps that are simpler than one.
-fn simpler(step: &Step) -> Vec<Step> {
+fn simpler(step: &Step, append_min: u32) -> Vec<Step> {
     let mut list = Vec::new();
     if step.quiet {
         list.push(Step {
@@ -75,7 +77,8 @@ fn simpler(step: &Step) -> Vec<Step> {
             *sync = false;
             *len = (*len).min(4096);
         }
-        Op::Append { len, .. } | Op::Read { len, .. } => *len = (*len).min(4096),
+        Op::Append { len, .. } => *len = (*len).min(append_min.max(4096)),
+        Op::Read { len, .. } => *len = (*len).min(4096),
         Op::Manage { range, .. } | Op::Report { range, .. } => range.count = range.count.min(1),
         Op::Flush => (),
     }
@@ -120,7 +123,7 @@ mod tests {
         long.push("finish z2x3".into());
         long.extend((0..40).map(|_| "flush".to_string()));
         let long: Vec<&str> = long.iter().map(String::as_str).collect();
-        let short = shrink(steps(&long), 1000, write_then_finish);
+        let short = shrink(steps(&long), 0, 1000, write_then_finish);
         let text: Vec<String> = short.iter().map(Step::to_string).collect();
         assert_eq!(short.len(), 2, "{text:?}");
         assert!(text[0].starts_with("write z1+wp 4k seed=") && !text[0].contains("sync"));
@@ -128,10 +131,25 @@ mod tests {
     }
 
     #[test]
+    fn appends_do_not_get_shorter_than_they_may_be() {
+        let short = shrink(steps(&["append z1 64k seed=1"]), 36 << 10, 100, |steps| {
+            !steps.is_empty()
+        });
+
+        assert_eq!(
+            short[0].op,
+            Op::Append {
+                zone: 1,
+                len: 36 << 10
+            }
+        );
+    }
+
+    #[test]
     fn the_number_of_tries_is_kept() {
         let long = steps(&["flush"; 100]);
         let mut tried = 0;
-        let short = shrink(long.clone(), 10, |_| {
+        let short = shrink(long.clone(), 0, 10, |_| {
             tried += 1;
             false
         });
@@ -140,7 +158,7 @@ mod tests {
 
     #[test]
     fn one_step_that_fails_alone_stays() {
-        let short = shrink(steps(&["flush", "open z1"]), 100, |s| {
+        let short = shrink(steps(&["flush", "open z1"]), 0, 100, |s| {
             s.iter().any(|s| s.op.name() == "open")
         });
         assert_eq!(short, steps(&["open z1"]));

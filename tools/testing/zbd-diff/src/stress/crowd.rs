@@ -88,11 +88,28 @@ pub fn mark(histories: &mut [History]) {
     }
 }
 
-/// A moment at which more zones were explicitly open than can be.
+/// A moment at which more zones were explicitly open than can be, or as many and another one was written to.
 pub fn exceeded(histories: &[History]) -> Option<Time> {
-    let limit = histories.first()?.max_open;
+    let limit = histories.first().map(|h| h.max_open).filter(|n| *n != 0)?;
     let sure = spans(histories, true);
-    sure.iter()
+    let explicit = sure
+        .iter()
         .map(|s| s.from)
-        .find(|now| limit != 0 && count(&sure, *now, None) > limit)
+        .find(|now| count(&sure, *now, None) > limit);
+
+    explicit.or_else(|| {
+        histories.iter().find_map(|history| {
+            let written = history.events.iter().filter(|e| e.written().is_some());
+            let others = |event: &&Event| {
+                let all_along: Vec<Span> = sure
+                    .iter()
+                    .filter(|s| s.from <= event.begin && event.end < s.to)
+                    .map(|s| Span { ..*s })
+                    .collect();
+                count(&all_along, event.begin, Some(history.zone)) >= limit
+            };
+
+            written.filter(others).map(|e| e.begin).next()
+        })
+    })
 }

@@ -216,6 +216,16 @@ fn the_limit_is_about_all_zones() {
     assert!(crowd::exceeded(&parse(two).unwrap()).is_some());
     let one = two.replace("t0 1-4 open = ok", "t0 1-4 open = ok\nt2 3-7 close = ok");
     assert!(crowd::exceeded(&parse(&one).unwrap()).is_none());
+    // Nor is there room for a zone that is opened by a write.
+    let third = "zone 0 capacity=32 max_open=1\nt0 1-4 open = ok\n\
+                 zone 1 capacity=32 max_open=1\nt1 5-6 append 8 #1 = at 0\n";
+    assert!(crowd::exceeded(&parse(third).unwrap()).is_some());
+    let early = third.replace("t1 5-6", "t1 3-6");
+    assert!(crowd::exceeded(&parse(&early).unwrap()).is_none());
+    let closed = third.replace("t0 1-4 open = ok", "t0 1-4 open = ok\nt0 6-7 close = ok");
+    assert!(crowd::exceeded(&parse(&closed).unwrap()).is_none());
+    let free = third.replace("max_open=1", "max_open=2");
+    assert!(crowd::exceeded(&parse(&free).unwrap()).is_none());
     // An implicitly open zone may be closed at any time.
     let history = history(
         "capacity=32 max_open=1",
