@@ -44,7 +44,7 @@ nvmet_up() {
 	}
 	ctrl=${ctrl#instance=}
 	ctrl=${ctrl%%,*}
-	for ((i = 0; i < 300 * ZLOOP_SLOWNESS; i++)); do
+	for ((i = 0; i < 300 * ${ZLOOP_SLOWNESS:-1}; i++)); do
 		for dir in "/sys/class/nvme/nvme$ctrl"/nvme*n1 "/sys/class/nvme-subsystem"/nvme-subsys*/nvme*n1; do
 			[ -e "$dir/queue" ] || continue
 			grep -qs "$nqn" "$dir/../subsysnqn" "$dir/device/subsysnqn" || continue
