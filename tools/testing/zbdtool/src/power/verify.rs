@@ -7,14 +7,20 @@ use super::block;
 use super::cut::Bounds;
 use super::journal::{Op, Record, Shape};
 use super::oracle::{self, Fault, Finding, Found};
-use crate::pattern::Buffer;
-use crate::uapi::{self, SECTOR};
+use crate::pattern::{self, Buffer};
+use crate::uapi::{self, BlkZone, SECTOR};
 use crate::zones;
 use std::fs::File;
 use std::io;
 
 /// Largest single read.
 const CHUNK: usize = 1 << 20;
+
+/// Seed of what is written to see that a zone can be used again.
+const AGAIN: u64 = 0x2d2d;
+
+/// `BLK_ZONE_COND_FULL`.
+const FULL: u8 = 14;
 
 /// What was seen besides faults.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +53,10 @@ fn open(dev: &str, shape: &Shape) -> io::Result<Result<File, Finding>> {
 /// Reads all zones of the device.
 fn read(file: &File, shape: &Shape) -> io::Result<Vec<Found>> {
     let report = zones::report(file, 0, shape.zones as u32, false)?;
+    if report.len() as u64 != shape.zones {
+        let text = format!("a report of {} zones, not {}", report.len(), shape.zones);
+        return Err(io::Error::other(text));
+    }
     let mut out = Vec::new();
     let mut buf = Buffer::new(CHUNK);
     for zone in report {
@@ -83,11 +93,11 @@ fn loss(past: &Past, shape: &Shape, must: u64, found: &[Found]) -> Loss {
                 }
             }
             let now = match found.zone.cond {
-                0xe => shape.capacity,
+                FULL => shape.capacity,
                 _ => (found.zone.wp - found.zone.start) * SECTOR / shape.unit,
             };
             loss.zones += u64::from(now < wp);
-            if found.zone.cond != 0xe {
+            if found.zone.cond != FULL {
                 let below = found.blocks.iter().take(now as usize);
                 loss.zeros += below.filter(|c| **c == block::Content::Zeros).count() as u64;
             }
@@ -114,32 +124,52 @@ fn loss(past: &Past, shape: &Shape, must: u64, found: &[Found]) -> Loss {
     loss
 }
 
-/// Writes a block into the first sequential zone with room, to see that the device works; what is wrong, if anything.
-fn use_again(file: &File, shape: &Shape, found: &[Found]) -> io::Result<Option<Finding>> {
-    let room = |f: &&Found| f.zone.zone_type != 1 && f.zone.cond != 0xe;
-    let Some(zone) = found.iter().find(room).map(|f| f.zone) else {
-        return Ok(None);
-    };
-    let place = zone.start * SECTOR / (shape.size * shape.unit);
-    let finding = |detail: String| {
-        Ok(Some(Finding {
-            fault: Fault::Report,
-            place,
-            detail,
-        }))
-    };
-    let buf = Buffer::new(shape.unit as usize);
-    match uapi::pwrite(file, buf.bytes(), zone.wp * SECTOR) {
-        Ok(n) if n == buf.bytes().len() => (),
-        other => return finding(format!("cannot write at the write pointer: {other:?}")),
+/// Writes a block into each sequential zone with room and reads it back, to see that the device works; what is wrong.
+fn use_again(file: &File, shape: &Shape, found: &[Found]) -> io::Result<Vec<Finding>> {
+    let room = |f: &&Found| f.zone.zone_type != 1 && f.zone.cond != FULL;
+    let mut findings = Vec::new();
+    for zone in found.iter().filter(room).map(|f| f.zone) {
+        if let Some(detail) = write_on(file, shape.unit as usize, &zone)? {
+            findings.push(Finding {
+                fault: Fault::Report,
+                place: zone.start * SECTOR / (shape.size * shape.unit),
+                detail,
+            });
+        }
     }
     uapi::fsync(file)?;
-    let after = zones::report(file, zone.start, 1, false)?[0];
-    let full = after.cond == 0xe;
-    match after.wp == zone.wp + shape.unit / SECTOR || full {
-        true => Ok(None),
-        false => finding(format!("{zone:?} became {after:?} by a write")),
+    Ok(findings)
+}
+
+/// Writes a block at the write pointer of a zone; what is wrong with that, if anything.
+fn write_on(file: &File, unit: usize, zone: &BlkZone) -> io::Result<Option<String>> {
+    let pos = zone.wp * SECTOR;
+    let mut buf = Buffer::new(unit);
+    pattern::fill(buf.bytes_mut(), AGAIN, pos);
+    match uapi::pwrite(file, buf.bytes(), pos) {
+        Ok(n) if n == unit => (),
+        other => {
+            return Ok(Some(format!(
+                "cannot write at the write pointer: {other:?}"
+            )))
+        }
     }
+    buf.bytes_mut().fill(0xa5);
+    if uapi::pread(file, buf.bytes_mut(), pos)? != unit
+        || pattern::mismatch(buf.bytes(), AGAIN, pos).is_some()
+    {
+        return Ok(Some("what was written on is not there".into()));
+    }
+    let after = match zones::report(file, zone.start, 1, false)?.as_slice() {
+        [after] => *after,
+        _ => return Ok(Some("no report".into())),
+    };
+    let next = zone.wp + unit as u64 / SECTOR;
+    let right = match after.cond {
+        FULL => next == zone.start + zone.capacity,
+        _ => after.wp == next,
+    };
+    Ok((!right).then(|| format!("{zone:?} became {after:?} by a write")))
 }
 
 /// All that is wrong with the device, and what it lost. `zeros`: data that was not flushed may be zeros.
