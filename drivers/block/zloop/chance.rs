@@ -25,6 +25,11 @@ impl Chance {
         Self(Atomic::new(0))
     }
 
+    /// There is no reason to try more often than every now and then.
+    pub(crate) const fn small() -> Self {
+        Self(Atomic::new(PATIENCE))
+    }
+
     /// Whether to try. A refusal counts: every now and then there is another attempt.
     #[inline]
     pub(crate) fn is_worth_it(&self) -> bool {

@@ -118,6 +118,8 @@ pub(crate) struct Device {
     #[pin]
     pub(crate) flush: Flush,
     pub(crate) inline_writes: Chance,
+    /// Whether appends meet others to be written with when they wait for a work item.
+    pub(crate) appends_meet: Chance,
     /// Whether the file system has said that it allocates no blocks ahead.
     never_ahead: Atomic<u32>,
     /// Whether a zone may have blocks allocated ahead.
@@ -171,6 +173,7 @@ impl Device {
             flush <- flush,
             counters,
             inline_writes: Chance::new(),
+            appends_meet: Chance::small(),
             never_ahead: Atomic::new(0u32),
             has_ahead: Atomic::new(0u32),
             releases: Atomic::new(0u32),

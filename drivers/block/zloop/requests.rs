@@ -90,8 +90,14 @@ impl Operations for Driver {
                 if is_conventional(&rq) {
                     return transfer::write_conventional(rq, Some(nested));
                 }
+                let waits = waits_for_others(&rq);
+
                 if let Some(rq) = enter(rq) {
-                    transfer::write_sequential(rq, Some(nested), false);
+                    if waits {
+                        rq.defer();
+                    } else {
+                        transfer::write_sequential(rq, Some(nested), false);
+                    }
                 }
                 return;
             }
@@ -185,6 +191,16 @@ fn short_way<'a>(rq: &Request, nested: Option<&'a Nested>) -> Option<&'a Nested>
                 _ => false,
             }
     })
+}
+
+/// Whether an append waits for others that may come before a work item goes on with it: it would
+/// cost less in the submitter's task, but all of them together less still.
+fn waits_for_others(rq: &Request) -> bool {
+    let device = rq.device();
+
+    rq.op() == Op::ZoneAppend
+        && device.config.append_batch != 0
+        && device.appends_meet.is_worth_it()
 }
 
 /// Takes those at the head of `requests` that could be written together with `first`.

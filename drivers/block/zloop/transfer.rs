@@ -155,6 +155,15 @@ pub(crate) fn write_sequential(mut rq: Request, nested: Option<&Nested>, alone: 
         Op::ZoneAppend => {
             if !alone {
                 gather(&mut rq);
+                if nested.is_none() {
+                    let chance = &rq.device().appends_meet;
+
+                    if rq.followers().is_empty() {
+                        chance.failed();
+                    } else {
+                        chance.worked();
+                    }
+                }
             }
             None
         }
