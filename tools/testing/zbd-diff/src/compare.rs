@@ -7,13 +7,7 @@ use crate::what::{Field, What};
 use std::ops::Range;
 use zbd::uapi::{BlkZone, SECTOR};
 use zbd::zones;
-
-pub const NOT_WP: u8 = 0x0;
-pub const EMPTY: u8 = 0x1;
-pub const IMP_OPEN: u8 = 0x2;
-pub const EXP_OPEN: u8 = 0x3;
-pub const CLOSED: u8 = 0x4;
-pub const FULL: u8 = 0xe;
+pub use zbd::zones::{CLOSED, EMPTY, EXP_OPEN, FULL, IMP_OPEN, NOT_WP};
 
 /// Compares two reports whose first line is that of zone `first`.
 pub fn reports(first: u32, ours: &[BlkZone], theirs: &[BlkZone], found: &mut Vec<What>) {

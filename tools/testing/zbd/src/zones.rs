@@ -122,6 +122,19 @@ pub fn zone_text(zone: &BlkZone) -> String {
     }
 }
 
+/// `BLK_ZONE_COND_NOT_WP`.
+pub const NOT_WP: u8 = 0x0;
+/// `BLK_ZONE_COND_EMPTY`.
+pub const EMPTY: u8 = 0x1;
+/// `BLK_ZONE_COND_IMP_OPEN`.
+pub const IMP_OPEN: u8 = 0x2;
+/// `BLK_ZONE_COND_EXP_OPEN`.
+pub const EXP_OPEN: u8 = 0x3;
+/// `BLK_ZONE_COND_CLOSED`.
+pub const CLOSED: u8 = 0x4;
+/// `BLK_ZONE_COND_FULL`.
+pub const FULL: u8 = 0xe;
+
 /// What is wrong within one line of a report, if anything.
 pub fn inconsistency(zone: &BlkZone) -> Option<&'static str> {
     let end = zone.start + zone.capacity;

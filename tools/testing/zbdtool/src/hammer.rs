@@ -4,7 +4,7 @@
 
 use crate::pattern::{self, Buffer, Rng};
 use crate::uapi::{self, ZoneOp, SECTOR};
-use crate::zones;
+use crate::zones::{self, FULL};
 use clap::Args;
 use nix::errno::Errno;
 use std::collections::BTreeMap;
@@ -48,9 +48,6 @@ pub struct HammerArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
-
-/// `BLK_ZONE_COND_FULL`.
-const FULL: u8 = 14;
 
 /// How much is read at once when all is checked in the end.
 const READ_AT_ONCE: usize = 256 << 10;

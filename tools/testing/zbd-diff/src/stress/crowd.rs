@@ -52,11 +52,11 @@ fn spans(histories: &[History], surely: bool) -> Vec<Span> {
     list
 }
 
-/// The number of zones with a span that has the moment.
-fn count(spans: &[Span], now: Time, but: Option<u32>) -> u32 {
+/// The number of zones with a span that has all of the time from `begin` to `end`.
+fn count(spans: &[Span], begin: Time, end: Time, but: Option<u32>) -> u32 {
     let mut zones: Vec<u32> = spans
         .iter()
-        .filter(|s| s.from <= now && now < s.to && Some(s.zone) != but)
+        .filter(|s| s.from <= begin && end < s.to && Some(s.zone) != but)
         .map(|s| s.zone)
         .collect();
     zones.sort_unstable();
@@ -79,7 +79,7 @@ pub fn mark(histories: &mut [History]) {
                 _ => false,
             };
             let during = |s: &&Span| s.from > event.begin && s.from < event.end;
-            let crowded = |now| count(&possible, now, Some(history.zone)) >= history.max_open;
+            let crowded = |now| count(&possible, now, now, Some(history.zone)) >= history.max_open;
             let mut moments = possible.iter().filter(during).map(|s| s.from);
             if refused && (crowded(event.begin) || moments.any(crowded)) {
                 history.crowded.push(i);
@@ -95,21 +95,15 @@ pub fn exceeded(histories: &[History]) -> Option<Time> {
     let explicit = sure
         .iter()
         .map(|s| s.from)
-        .find(|now| count(&sure, *now, None) > limit);
+        .find(|now| count(&sure, *now, *now, None) > limit);
 
     explicit.or_else(|| {
         histories.iter().find_map(|history| {
             let written = history.events.iter().filter(|e| e.written().is_some());
-            let others = |event: &&Event| {
-                let all_along: Vec<Span> = sure
-                    .iter()
-                    .filter(|s| s.from <= event.begin && event.end < s.to)
-                    .map(|s| Span { ..*s })
-                    .collect();
-                count(&all_along, event.begin, Some(history.zone)) >= limit
-            };
+            let full =
+                |event: &&Event| count(&sure, event.begin, event.end, Some(history.zone)) >= limit;
 
-            written.filter(others).map(|e| e.begin).next()
+            written.filter(full).map(|e| e.begin).next()
         })
     })
 }

@@ -8,7 +8,7 @@ use super::print;
 use crate::append::{Namespace, Outcome};
 use crate::pattern::{self, Buffer};
 use crate::uapi::{self, BlkZone, ZoneOp, NVME_ZONE_APPEND, SECTOR};
-use crate::zones::{self, Geometry};
+use crate::zones::{self, Geometry, CLOSED, EMPTY, EXP_OPEN, FULL};
 use clap::ValueEnum;
 use nix::errno::Errno;
 use std::cell::RefCell;
@@ -239,15 +239,11 @@ impl Runner {
 
     /// Whether a zone's state is one that the operation leaves when it succeeds.
     fn is_done(&self, op: Op, (cond, wp): (u8, u64)) -> bool {
-        const EMPTY: u8 = 1;
-        const EXPLICIT: u8 = 3;
-        const CLOSED: u8 = 4;
-        const FULL: u8 = 14;
         match op {
             Op::Write | Op::Append => wp == 2 * self.len as u64 / SECTOR,
             Op::Reset | Op::ResetAll => cond == EMPTY,
             Op::Finish => cond == FULL,
-            Op::Open => cond == EXPLICIT,
+            Op::Open => cond == EXP_OPEN,
             Op::Close => cond == CLOSED,
             Op::Read | Op::WriteConventional | Op::Flush | Op::Report => false,
         }

@@ -6,7 +6,7 @@ use super::allowed::{Past, Span, Versions};
 use super::block::{Content, Tag};
 use super::journal::Shape;
 use crate::uapi::{BlkZone, SECTOR};
-use crate::zones;
+use crate::zones::{self, CLOSED, EMPTY, FULL, NOT_WP};
 use std::fmt;
 
 /// Something that no power cut may cause.
@@ -57,10 +57,6 @@ pub struct Found {
     pub blocks: Vec<Content>,
 }
 
-const EMPTY: u8 = 0x1;
-const CLOSED: u8 = 0x4;
-const FULL: u8 = 0xe;
-const NOT_WP: u8 = 0x0;
 const CONVENTIONAL: u8 = 1;
 
 type Outcome = Result<(), (Fault, String)>;

@@ -9,7 +9,7 @@ use super::journal::{Op, Record, Shape};
 use super::oracle::{self, Fault, Finding, Found};
 use crate::pattern::{self, Buffer};
 use crate::uapi::{self, BlkZone, SECTOR};
-use crate::zones;
+use crate::zones::{self, FULL};
 use std::fs::File;
 use std::io;
 
@@ -18,9 +18,6 @@ const CHUNK: usize = 1 << 20;
 
 /// Seed of what is written to see that a zone can be used again.
 const AGAIN: u64 = 0x2d2d;
-
-/// `BLK_ZONE_COND_FULL`.
-const FULL: u8 = 14;
 
 /// What was seen besides faults.
 #[derive(Clone, Copy, Debug, Default)]
