@@ -29,44 +29,86 @@ pub fn geometry(file: &File) -> io::Result<Geometry> {
     })
 }
 
+/// Memory for zone reports, to be used again and again.
+pub struct Report {
+    // A 16-byte header and 64-byte zones: u64 storage is aligned for both.
+    memory: Vec<u64>,
+    max: u32,
+}
+
+impl Report {
+    /// Words of the header.
+    const HEADER: usize = std::mem::size_of::<BlkZoneReport>() / 8;
+
+    /// Room for `max` zones.
+    pub fn new(max: u32) -> Self {
+        let words = std::mem::size_of::<BlkZone>() / 8;
+        Self {
+            memory: vec![0; Self::HEADER + max as usize * words],
+            max,
+        }
+    }
+
+    /// Reports the zones from `sector` on, as many as there is room for.
+    pub fn read(&mut self, file: &File, sector: u64, cached: bool) -> Result<&[BlkZone], Errno> {
+        let header: *mut BlkZoneReport = self.memory.as_mut_ptr().cast();
+        // SAFETY: there is room for the header and `max` zones, which is what nr_zones says.
+        let found = unsafe {
+            (*header).sector = sector;
+            (*header).nr_zones = self.max;
+            (*header).flags = 0;
+            if cached {
+                (*header).flags = uapi::REPORT_CACHED;
+                uapi::blk_report_zone_v2(file.as_raw_fd(), header)?;
+            } else {
+                uapi::blk_report_zone(file.as_raw_fd(), header)?;
+            }
+            (*header).nr_zones.min(self.max) as usize
+        };
+        let zones = self.memory[Self::HEADER..].as_ptr().cast();
+        // SAFETY: the kernel filled `found` zones after the header, and any bytes make a zone.
+        Ok(unsafe { std::slice::from_raw_parts(zones, found) })
+    }
+}
+
 /// Reports at most `max` zones from `sector` on.
 pub fn report(file: &File, sector: u64, max: u32, cached: bool) -> Result<Vec<BlkZone>, Errno> {
-    // A report is a 16-byte header and 64-byte zones: u64 storage is aligned for both.
-    let zone_words = std::mem::size_of::<BlkZone>() / 8;
-    let mut mem = vec![0u64; 2 + max as usize * zone_words];
-    let header: *mut BlkZoneReport = mem.as_mut_ptr().cast();
-    // SAFETY: `mem` has room for the header and `max` zones, which is what nr_zones says.
-    let found = unsafe {
-        (*header).sector = sector;
-        (*header).nr_zones = max;
-        if cached {
-            (*header).flags = uapi::REPORT_CACHED;
-            uapi::blk_report_zone_v2(file.as_raw_fd(), header)?;
-        } else {
-            uapi::blk_report_zone(file.as_raw_fd(), header)?;
-        }
-        (*header).nr_zones.min(max) as usize
-    };
-    let mut zones = Vec::with_capacity(found);
-    for i in 0..found {
-        // SAFETY: the kernel filled `found` zones after the header.
-        zones.push(unsafe { *mem.as_ptr().add(2 + i * zone_words).cast::<BlkZone>() });
-    }
-    Ok(zones)
+    Report::new(max)
+        .read(file, sector, cached)
+        .map(<[_]>::to_vec)
 }
+
+/// `BLK_ZONE_COND_NOT_WP`.
+pub const NOT_WP: u8 = 0x0;
+/// `BLK_ZONE_COND_EMPTY`.
+pub const EMPTY: u8 = 0x1;
+/// `BLK_ZONE_COND_IMP_OPEN`.
+pub const IMP_OPEN: u8 = 0x2;
+/// `BLK_ZONE_COND_EXP_OPEN`.
+pub const EXP_OPEN: u8 = 0x3;
+/// `BLK_ZONE_COND_CLOSED`.
+pub const CLOSED: u8 = 0x4;
+/// `BLK_ZONE_COND_READONLY`.
+pub const READONLY: u8 = 0xd;
+/// `BLK_ZONE_COND_FULL`.
+pub const FULL: u8 = 0xe;
+/// `BLK_ZONE_COND_OFFLINE`.
+pub const OFFLINE: u8 = 0xf;
+/// `BLK_ZONE_COND_ACTIVE`: in a cached report, one of the four conditions of an active zone.
+pub const ACTIVE: u8 = 0xff;
 
 /// Name of a zone condition.
 pub fn cond_name(cond: u8) -> &'static str {
     match cond {
-        0x0 => "NOT_WP",
-        0x1 => "EMPTY",
-        0x2 => "IMP_OPEN",
-        0x3 => "EXP_OPEN",
-        0x4 => "CLOSED",
-        0xd => "READONLY",
-        0xe => "FULL",
-        0xf => "OFFLINE",
-        0xff => "ACTIVE",
+        NOT_WP => "NOT_WP",
+        EMPTY => "EMPTY",
+        IMP_OPEN => "IMP_OPEN",
+        EXP_OPEN => "EXP_OPEN",
+        CLOSED => "CLOSED",
+        READONLY => "READONLY",
+        FULL => "FULL",
+        OFFLINE => "OFFLINE",
+        ACTIVE => "ACTIVE",
         _ => "UNKNOWN",
     }
 }
@@ -74,15 +116,15 @@ pub fn cond_name(cond: u8) -> &'static str {
 /// One letter for a zone condition, for reports of many zones on one line.
 pub fn cond_letter(cond: u8) -> char {
     match cond {
-        0x0 => 'N',
-        0x1 => 'E',
-        0x2 => 'I',
-        0x3 => 'X',
-        0x4 => 'C',
-        0xd => 'R',
-        0xe => 'F',
-        0xf => 'O',
-        0xff => 'A',
+        NOT_WP => 'N',
+        EMPTY => 'E',
+        IMP_OPEN => 'I',
+        EXP_OPEN => 'X',
+        CLOSED => 'C',
+        READONLY => 'R',
+        FULL => 'F',
+        OFFLINE => 'O',
+        ACTIVE => 'A',
         _ => '?',
     }
 }
@@ -113,8 +155,8 @@ pub fn parse_size(text: &str) -> Option<u64> {
 pub fn zone_text(zone: &BlkZone) -> String {
     let name = cond_name(zone.cond);
     match zone.cond {
-        0x0 | 0xe | 0xd | 0xf => name.into(),
-        0x1 if zone.wp == zone.start => name.into(),
+        NOT_WP | FULL | READONLY | OFFLINE => name.into(),
+        EMPTY if zone.wp == zone.start => name.into(),
         _ => match zone.wp.checked_sub(zone.start) {
             Some(off) => format!("{name} +{}", size_text(off * SECTOR)),
             None => format!("{name} wp={} before start", zone.wp),
@@ -122,35 +164,24 @@ pub fn zone_text(zone: &BlkZone) -> String {
     }
 }
 
-/// `BLK_ZONE_COND_NOT_WP`.
-pub const NOT_WP: u8 = 0x0;
-/// `BLK_ZONE_COND_EMPTY`.
-pub const EMPTY: u8 = 0x1;
-/// `BLK_ZONE_COND_IMP_OPEN`.
-pub const IMP_OPEN: u8 = 0x2;
-/// `BLK_ZONE_COND_EXP_OPEN`.
-pub const EXP_OPEN: u8 = 0x3;
-/// `BLK_ZONE_COND_CLOSED`.
-pub const CLOSED: u8 = 0x4;
-/// `BLK_ZONE_COND_FULL`.
-pub const FULL: u8 = 0xe;
-
 /// What is wrong within one line of a report, if anything.
 pub fn inconsistency(zone: &BlkZone) -> Option<&'static str> {
     let end = zone.start + zone.capacity;
     let inside = zone.start < zone.wp && zone.wp < end;
     let open = inside || zone.wp == zone.start;
     match zone.cond {
-        cond if zone.zone_type == 1 && cond != 0x0 => Some("a condition for a conventional zone"),
-        0x0 if zone.zone_type != 1 => Some("NOT_WP for a sequential zone"),
-        0x1 if zone.wp != zone.start => Some("EMPTY with a write pointer beyond the start"),
+        cond if zone.zone_type == 1 && cond != NOT_WP => {
+            Some("a condition for a conventional zone")
+        }
+        NOT_WP if zone.zone_type != 1 => Some("NOT_WP for a sequential zone"),
+        EMPTY if zone.wp != zone.start => Some("EMPTY with a write pointer beyond the start"),
         // The first write of an implicitly open zone may be under way.
-        0x2 if !open => Some("IMP_OPEN with a write pointer outside of the zone"),
-        0x3 if !open => Some("EXP_OPEN with a write pointer outside of the zone"),
-        0x4 if !inside => Some("CLOSED with a write pointer that is not inside"),
-        0xe if !full_wp_sane(zone) => Some("FULL with a write pointer outside of the zone"),
-        0x0 | 0x1 | 0x2 | 0x3 | 0x4 | 0xe | 0xff => None,
-        0xd => Some("READONLY"),
+        IMP_OPEN if !open => Some("IMP_OPEN with a write pointer outside of the zone"),
+        EXP_OPEN if !open => Some("EXP_OPEN with a write pointer outside of the zone"),
+        CLOSED if !inside => Some("CLOSED with a write pointer that is not inside"),
+        FULL if !full_wp_sane(zone) => Some("FULL with a write pointer outside of the zone"),
+        NOT_WP | EMPTY | IMP_OPEN | EXP_OPEN | CLOSED | FULL | ACTIVE => None,
+        READONLY => Some("READONLY"),
         _ => Some("unexpected condition"),
     }
 }

@@ -2,13 +2,13 @@
 
 //! The control device: single commands, and tables of commands with the errno and log line expected.
 
-use crate::kernel_log::KernelLog;
 use crate::uapi::errno_name;
 use io_uring::{opcode, squeue::Flags, types, IoUring};
 use std::fs::{self, File};
 use std::io::{self, BufRead, Write};
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use zbd::kernel_log::KernelLog;
 
 /// The control device.
 pub const DEVICE: &str = "/dev/zloop-control";
@@ -152,7 +152,7 @@ fn unescape(text: &str) -> Vec<u8> {
 ///
 /// A device that a command added is removed again, with its files in `base/<id>`.
 pub fn table(control: &str, base: Option<&str>, verbose: bool) -> io::Result<bool> {
-    let mut log = KernelLog::open()?;
+    let mut log = KernelLog::from_now()?;
     let mut good = true;
     for line in io::stdin().lock().lines() {
         let line = line?;
