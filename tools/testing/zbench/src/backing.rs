@@ -2,10 +2,11 @@
 
 //! The backing file system that all contestants share: made anew for each, on a disk in memory.
 
-use crate::system::{open_direct, run, tried, Buffer, Res};
+use crate::system::{open_direct, run, tried, Res};
 use nix::mount::{mount, umount, MsFlags};
 use std::fs;
 use std::os::unix::fs::FileExt;
+use zbd::pattern::Buffer;
 
 /// The disk. brd completes requests in the submitter's context and costs little more than a copy.
 const DISK: &str = "/dev/ram0";
@@ -18,9 +19,9 @@ pub const DIR: &str = "/mnt/bench";
 pub fn prepare_disk(mib: u64) -> Res<()> {
     make_disk(mib)?;
     let disk = open_direct(DISK)?;
-    let buffer = Buffer::zeroed(1 << 20);
+    let buffer = Buffer::new(1 << 20);
     for at in 0..mib {
-        tried(DISK, disk.write_all_at(&buffer, at << 20))?;
+        tried(DISK, disk.write_all_at(buffer.bytes(), at << 20))?;
     }
     Ok(())
 }

@@ -4,12 +4,13 @@
 
 use crate::backing::DIR;
 use crate::sample::Contestant;
-use crate::system::{get, open_direct, put, run, tried, Buffer, Res};
+use crate::system::{get, open_direct, put, run, tried, Res};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
+use zbd::pattern::Buffer;
 
 /// Where the contestants' modules and programs are, and what is not as usual with their devices.
 pub struct Paths {
@@ -203,9 +204,9 @@ impl Contestant {
                 let path = format!("{DIR}/written");
                 tried(&path, fs::write(&path, ""))?;
                 let file = open_direct(&path)?;
-                let buffer = Buffer::zeroed(1 << 20);
-                for at in (0..FLOOR_BYTES).step_by(buffer.len()) {
-                    tried(&path, file.write_all_at(&buffer, at))?;
+                let buffer = Buffer::new(1 << 20);
+                for at in (0..FLOOR_BYTES).step_by(buffer.bytes().len()) {
+                    tried(&path, file.write_all_at(buffer.bytes(), at))?;
                 }
                 tried(&path, file.sync_all())?;
                 Ok(Target {

@@ -19,7 +19,7 @@ const MEMORY_FROM: u32 = 1024;
 const REPORTED: u32 = 50_000;
 
 /// Zones in one report, as many as `blkzone` and fio ask for at a time.
-const AT_A_TIME: usize = 8192;
+const AT_A_TIME: u32 = 8192;
 
 pub fn measure(guest: &mut Guest, contestant: Contestant, zones: u32, round: u32) -> Res<()> {
     let geometry = Geometry { zones, zone_mib: 1 };

@@ -3,11 +3,10 @@
 //! What the jobs need of the machine: commands, files, clocks, counters.
 
 use nix::time::{clock_gettime, ClockId};
-use std::alloc::{alloc_zeroed, dealloc, handle_alloc_error, Layout};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
+use zbd::uapi::open_dev;
 
 /// Errors are for people to read: what was tried, and how it ended.
 pub type Res<T> = Result<T, String>;
@@ -62,46 +61,7 @@ pub fn timed<T>(what: impl FnOnce() -> Res<T>) -> Res<(T, f64)> {
 
 /// Opens a device or file past the page cache.
 pub fn open_direct(path: &str) -> Res<File> {
-    let open = File::options()
-        .read(true)
-        .write(true)
-        .custom_flags(libc::O_DIRECT)
-        .open(path);
-    tried(path, open)
-}
-
-/// Memory for direct I/O.
-pub struct Buffer {
-    data: *mut u8,
-    layout: Layout,
-}
-
-impl Buffer {
-    pub fn zeroed(len: usize) -> Self {
-        let layout = Layout::from_size_align(len.max(1), 4096).expect("a small buffer");
-        // SAFETY: the layout has a size.
-        let data = unsafe { alloc_zeroed(layout) };
-        if data.is_null() {
-            handle_alloc_error(layout);
-        }
-        Self { data, layout }
-    }
-}
-
-impl std::ops::Deref for Buffer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        // SAFETY: `data` is valid and initialised for the size of the layout.
-        unsafe { std::slice::from_raw_parts(self.data, self.layout.size()) }
-    }
-}
-
-impl Drop for Buffer {
-    fn drop(&mut self) {
-        // SAFETY: allocated with this layout.
-        unsafe { dealloc(self.data, self.layout) }
-    }
+    tried(path, open_dev(path, libc::O_DIRECT))
 }
 
 /// The line of a file like /proc/cpuinfo that begins with `field`, without it.
