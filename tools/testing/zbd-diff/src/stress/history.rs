@@ -74,7 +74,10 @@ pub enum Seen {
     Odd(String),
 }
 
-/// An operation of one thread.
+/// Threads that a history can have: the checker keeps a bit for each.
+pub const MAX_THREADS: u32 = u64::BITS;
+
+/// An operation of one thread, which is below [`MAX_THREADS`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     pub thread: u32,

@@ -87,7 +87,7 @@ impl Checker<'_> {
 
     /// The states after an event has ended.
     fn end(&mut self, states: &States, running: &Running, index: usize) -> States {
-        let own = 1 << self.history.events[index].thread;
+        let own = 1u64 << self.history.events[index].thread;
         let mut after = States::new();
         let mut seen = states.clone();
         let mut todo: Vec<(u64, State)> = states.iter().cloned().collect();

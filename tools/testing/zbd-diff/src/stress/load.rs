@@ -6,11 +6,11 @@
 //! histories are checked before the next one begins, so that a long run takes no more memory than a short one.
 
 use super::crowd;
-use super::history::{Call, Event, History, Seen};
+use super::history::{Call, Event, History, Seen, MAX_THREADS};
 use super::linear;
 use super::worker::{Shared, Worker};
 use crate::target::{Geometry, Target};
-use clap::{Args, ValueEnum};
+use clap::{value_parser, Args, ValueEnum};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -39,8 +39,8 @@ pub struct Load {
     /// Number of zones
     #[arg(long, default_value_t = 2)]
     pub zones: u32,
-    /// Number of threads
-    #[arg(long, default_value_t = 4)]
+    /// Number of threads; one more looks at the zones when they have stopped
+    #[arg(long, default_value_t = 4, value_parser = value_parser!(u32).range(1..i64::from(MAX_THREADS)))]
     pub threads: u32,
     /// Number of rounds
     #[arg(long, default_value_t = 10)]

@@ -14,7 +14,7 @@
 //!
 //! The times are those of begin, acknowledgement and, where it is a later one, the end of what the block layer does.
 
-use super::history::{Call, Event, History, Run, Seen, Source, CONDITIONS};
+use super::history::{Call, Event, History, Run, Seen, Source, CONDITIONS, MAX_THREADS};
 use std::fmt::{self, Write};
 
 impl fmt::Display for Run {
@@ -166,7 +166,7 @@ fn parse_event(line: &str) -> Option<Event> {
     let (begin, end) = time.split_once('-')?;
     let (end, settled) = end.split_once('-').unwrap_or((end, end));
     Some(Event {
-        thread: thread.parse().ok()?,
+        thread: thread.parse().ok().filter(|no| *no < MAX_THREADS)?,
         begin: begin.parse().ok()?,
         end: end.parse().ok()?,
         settled: settled.parse().ok()?,
@@ -255,6 +255,7 @@ t2 14-15 reset = odd EROFS
             "t0 1-2 write 0 #1 = ok",
             "t0 1 reset = ok",
             "0 1-2 reset = ok",
+            "t64 1-2 reset = ok",
             "t0 1-2 reset",
             "t0 1-2 reset = fine",
             "t0 1-2 reset now = ok",
