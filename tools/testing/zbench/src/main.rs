@@ -50,14 +50,7 @@ enum Command {
     },
     /// Print the table of a run, and write its JSON, table and chart
     Report(ReportArgs),
-    /// Compare a run with recorded ratios, in TAP
-    Check {
-        /// What `guest` left
-        results: String,
-        /// What `record` wrote
-        recorded: String,
-    },
-    /// Print the ratios of a run for `check`
+    /// Print the ratios of a run for `guest --recorded`
     Record {
         /// What `guest` left
         results: String,
@@ -153,11 +146,6 @@ fn run(cli: Cli) -> Res<bool> {
         }
         Command::Profile { dir, lines } => profile::print(&dir, lines),
         Command::Report(args) => report(args),
-        Command::Check { results, recorded } => {
-            let (text, good) = regression::check(&load(&results)?, &load(&recorded)?);
-            print!("{text}");
-            Ok(good)
-        }
         Command::Record { results } => {
             println!("{}", json(&regression::record(&load(&results)?))?);
             Ok(true)

@@ -257,7 +257,7 @@ impl Run<'_> {
         drop(snapshot);
         self.count(cut, &pieces);
         let done = self.with_mount(cut.bounds(&self.log));
-        done.and(patiently(|| dmsetup(&["remove", "--retry", SNAPSHOT])))
+        done.and(dmsetup(&["remove", "--retry", SNAPSHOT]))
     }
 
     fn count(&mut self, cut: &Cut, pieces: &[cut::Piece]) {
