@@ -165,9 +165,22 @@ impl<T: Operations> VTables<T> {
         // SAFETY: `rq` has an initialised PDU, and nobody else uses the request any more.
         let status = unsafe { Pdu::<T>::get(rq) }.status();
 
-        // SAFETY: The request was started and has not been ended: `Request::end` consumed the
-        // only handle that could.
-        unsafe { bindings::blk_mq_end_request(rq, status.as_raw()) };
+        // Zone commands have no length, and the block layer makes one request of several for the
+        // same zone, which end where the next one begins. Of bios without data each call ends one,
+        // and `blk_mq_end_request()`, which has a single call, is a `BUG()` if that is not all.
+        loop {
+            // SAFETY: The request was started and has not been ended: `Request::end` consumed the
+            // only handle that could.
+            let len = unsafe { (*rq).__data_len };
+            // SAFETY: As above.
+            let more = unsafe { bindings::blk_update_request(rq, status.as_raw(), len) };
+
+            if !more {
+                break;
+            }
+        }
+        // SAFETY: As above, and none of its bios is left.
+        unsafe { bindings::__blk_mq_end_request(rq, status.as_raw()) };
     }
 
     /// # Safety
