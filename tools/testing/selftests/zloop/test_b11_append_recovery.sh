@@ -9,13 +9,14 @@
 . "$(dirname "$0")/lib_faults.sh"
 . "$(dirname "$0")/lib_nvmet.sh"
 
+# recover OPTIONS [SECONDS]
 recover() {
 	local line rounds=0
 	backing_xfs_rt
 	add "capacity_mb=512,zone_size_mb=256,conv_zones=0,nr_queues=2,$1"
 	nvmet_up "$DEV"
 	background "$ZBDTOOL" append-hammer "$NVME" --first 0 --zones 1 --threads 8 --len "$NVMET_SAFE_LEN" --rest 8 \
-		--seconds $((6 + 4 * ZLOOP_SLOWNESS)) --pause 2 --acks "$ZL_T/acks"
+		--seconds $((${2:-6} + 4 * ZLOOP_SLOWNESS)) --pause 2 --acks "$ZL_T/acks"
 	while kill -0 "$BG" 2> /dev/null; do
 		sleep 0.2
 		rt_fail
@@ -35,7 +36,12 @@ recover() {
 
 t_plain() { recover zone_append=1; }
 t_ordered() { recover ordered_zone_append; }
+# Several writes in flight at the same time, as nowhere else: work items, each of which has one append.
+t_alone() { recover zone_append=1,submit_inline=0,append_batch_kb=0 20; }
+t_ordered_alone() { recover ordered_zone_append,submit_inline=0,append_batch_kb=0 20; }
 
 tap_run t_plain "append"
 tap_run t_ordered "ordered append"
+[ "$ZLOOP_DRIVER" = c ] || tap_run t_alone "append, each a write of its own"
+[ "$ZLOOP_DRIVER" = c ] || tap_run t_ordered_alone "ordered append, each a write of its own"
 tap_end
