@@ -22,6 +22,23 @@ backing_xfs_rt() {
 	mount_backing "$meta" "rtdev=$DM"
 }
 
+# The same on a slow disk in memory, of which a write fails where it is told to, once: rt_fail_one.
+backing_xfs_rt_once() {
+	modprobe -q xfs
+	new_loop 320
+	nullb_plain size=100 irqmode=2 completion_nsec=$((20000000 * ZLOOP_SLOWNESS)) badblocks_once=1 ||
+		skip "no null_blk with badblocks_once"
+	must mkfs.xfs -q -f -K -m reflink=0,rmapbt=0 -d rtinherit=1 -r "rtdev=$NULLB,extsize=4096" "$LOOP"
+	mount_backing "$LOOP" "rtdev=$NULLB"
+}
+
+rt_fail_one() {
+	local sectors=0-$((100 * 2048 - 1))
+	echo "+$sectors" > "$NULLB_DIR/badblocks" || fail "null_blk does not take bad blocks"
+	sleep 0.1
+	echo "-$sectors" > "$NULLB_DIR/badblocks" || fail "null_blk keeps bad blocks"
+}
+
 rt_fail() { dm_swap "$RT" "$RT_BAD"; }
 rt_work() { dm_swap "$RT" "$RT_GOOD"; }
 

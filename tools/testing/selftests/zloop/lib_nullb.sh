@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0
 #
-# A zoned null_blk device in memory, to compare zloop with. The caller provides "undo", as lib.sh does.
+# null_blk devices in memory: a zoned one, to compare zloop with, and one to have zone files on. The caller provides "undo", as lib.sh does.
 
 NULLB_CFG=/sys/kernel/config/nullb
 
@@ -20,6 +20,22 @@ nullb_up() {
 		echo "${attr#*=}" > "$dir/${attr%%=*}" || return
 	done
 	[ -b "/dev/${dir##*/}" ]
+}
+
+# nullb_plain ATTRIBUTE=VALUE...: one without zones, in memory; its name in NULLB, its directory in NULLB_DIR.
+nullb_plain() {
+	local attr
+	[ -d /sys/module/null_blk ] || modprobe -q null_blk nr_devices=0 || return
+	mountpoint -q /sys/kernel/config || mount -t configfs none /sys/kernel/config
+	NULLB_DIR=$NULLB_CFG/zloop-test
+	mkdir "$NULLB_DIR" || return
+	undo nullb zloop-test
+	for attr in memory_backed=1 "$@" power=1; do
+		echo "${attr#*=}" > "$NULLB_DIR/${attr%%=*}" || return
+	done
+	NULLB=/dev/nullb$(< "$NULLB_DIR/index")
+	[ -b "$NULLB" ] || NULLB=/dev/zloop-test
+	[ -b "$NULLB" ]
 }
 
 # nullb_down NAME

@@ -5,6 +5,7 @@
 # operation works when it is tried again, and nothing is lost or leaked. Needs a kernel with fault injection.
 
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/lib_nullb.sh"
 . "$(dirname "$0")/lib_nvmet.sh"
 
 FAST=submit_inline=1,prealloc_kb=1024,fua=1
@@ -101,15 +102,7 @@ io_walk() {
 
 # XFS on memory that is there already: what the disk itself allocates is not to fail.
 backing_null_blk() {
-	local dir=/sys/kernel/config/nullb/zloop-test
-	modprobe -q null_blk nr_devices=0
-	mkdir "$dir" 2> /dev/null || skip "no null_blk"
-	undo nullb zloop-test
-	echo 300 > "$dir/size"
-	echo 1 > "$dir/memory_backed"
-	echo 1 > "$dir/power"
-	NULLB=/dev/nullb$(< "$dir/index")
-	[ -b "$NULLB" ] || NULLB=/dev/zloop-test
+	nullb_plain size=300 || skip "no null_blk"
 	must dd if=/dev/zero of="$NULLB" bs=1M oflag=direct count=300 status=none
 	make_fs xfs "$NULLB"
 	mount_backing "$NULLB"
