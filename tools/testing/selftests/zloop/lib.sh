@@ -245,7 +245,17 @@ zl_teardown() {
 		thaw) fsfreeze -u "$arg" 2> /dev/null ;;
 		nvmet) nvmet_down "$arg" ;;
 		swap) swapoff "$arg" 2> /dev/null ;;
-		cgroup) rmdir "$arg" 2> /dev/null ;;
+		cgroup)
+			[ -d "$arg" ] || continue
+			# Children of what was killed may still be there.
+			echo 1 > "$arg/cgroup.kill"
+			for _ in {1..300}; do
+				! rmdir "$arg" 2> /dev/null || continue 2
+				sleep 0.1
+			done
+			diag "left over: $arg"
+			status=1
+			;;
 		nullb) rmdir "/sys/kernel/config/nullb/$arg" || { diag "left over: null_blk $arg"; status=1; } ;;
 		esac
 	done
