@@ -82,6 +82,8 @@ pub(crate) struct Store<'a> {
     made_zones: ZoneNo,
     /// Whether the geometry file was.
     made_record: bool,
+    /// Whether there is a geometry file with nothing in it, as a power cut leaves one.
+    empty_record: bool,
     /// Dropped last, when the directory is empty again.
     made_directory: Option<MadeDirectory<'a>>,
 }
@@ -110,6 +112,7 @@ impl<'a> Store<'a> {
             existing: false,
             made_zones: 0,
             made_record: false,
+            empty_record: false,
             made_directory,
         })
     }
@@ -141,7 +144,7 @@ impl<'a> Store<'a> {
         }
         // What the device was made with says more than a file too many.
         if found.record {
-            self.check_record()?;
+            self.empty_record = !self.check_record()?;
         }
         if let Some(file) = found.foreign {
             pr_err!(
@@ -167,8 +170,8 @@ impl<'a> Store<'a> {
         self.existing
     }
 
-    /// Compares the stored geometry with the one asked for.
-    fn check_record(&self) -> Result {
+    /// Compares the stored geometry with the one asked for. Returns whether one is stored.
+    fn check_record(&self) -> Result<bool> {
         let mut buf = [0u8; RECORD_MAX];
         let file = self
             .directory
@@ -177,6 +180,11 @@ impl<'a> Store<'a> {
         let len = file
             .read_at(&mut buf, 0)
             .inspect_err(|error| self.complain(fmt!("cannot read the geometry file"), *error))?;
+
+        if len == 0 {
+            pr_warn!("zloop{}: the geometry file is empty\n", self.id);
+            return Ok(false);
+        }
         let stored = match Geometry::decode(buf.get(..len).unwrap_or(&[])) {
             // Trailing bytes are not understood either, so a longer file is refused as well.
             Ok(stored) => stored,
@@ -191,7 +199,7 @@ impl<'a> Store<'a> {
         };
 
         match self.geometry.mismatch(&stored) {
-            None => Ok(()),
+            None => Ok(true),
             Some(mismatch) => {
                 pr_err!(
                     "zloop{}: zloop.geometry: {}\n",
@@ -233,7 +241,7 @@ impl<'a> Store<'a> {
         options.create = true;
         let file = match self.directory.open_file(GEOMETRY_FILE, options) {
             Err(OpenError::Errno(error)) if error == EEXIST => {
-                if self.is_existing() {
+                if self.is_existing() && !self.empty_record {
                     return Ok(());
                 }
                 self.directory.unlink(GEOMETRY_FILE)?;

@@ -233,6 +233,28 @@ tap_run t_missing_file "a missing zone file"
 tap_run t_extra_file "an extra zone file"
 tap_run t_sizes "zone files of sizes that cannot be"
 tap_run t_file_types "symlinks, pipes, directories and devices in the place of a zone file"
+# A power cut can leave the geometry file without its text: it is made again, by an add that fits the zone files.
+t_empty_record() {
+	local record
+	make_device
+	record=$(< "$BDIR/0/zloop.geometry")
+	: > "$BDIR/0/zloop.geometry"
+	refused capacity_mb=64,zone_size_mb=4,zone_capacity_mb=3,conv_zones=2 "geometry file is empty"
+	klog_mark
+	still_good
+	klog_has "geometry file is empty"
+	expect "geometry file" "$record" "$(< "$BDIR/0/zloop.geometry")"
+	remove
+	klog_mark
+	still_good
+	[[ $(klog_since "$ZL_MARK") != *"is empty"* ]] || fail "the geometry file was not made again"
+	# What is not empty is not made again.
+	remove
+	printf '\n' > "$BDIR/0/zloop.geometry"
+	refused "$O" "geometry file is damaged"
+}
+
+tap_run t_empty_record "an empty geometry file"
 tap_run t_symlinked_first_file "a symlink in the place of the first zone file"
 tap_run t_other_file_system "a zone file of another file system"
 tap_run t_hard_link "one file for two zones"
