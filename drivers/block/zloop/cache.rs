@@ -69,12 +69,14 @@ pub(crate) fn discard(device: &Device) {
         };
 
         if let Err(error) = zone.file(device).map_err(Refusal::error).and_then(cut) {
-            pr_err!(
-                "zloop{}: zone {}: cannot discard what was not flushed: error {}\n",
-                device.id,
-                zone.no,
-                error.to_errno()
-            );
+            if device.error_log.allow() {
+                pr_err!(
+                    "zloop{}: zone {}: cannot discard what was not flushed: error {}\n",
+                    device.id,
+                    zone.no,
+                    error.to_errno()
+                );
+            }
         }
     }
 }

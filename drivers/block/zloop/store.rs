@@ -401,8 +401,21 @@ impl Drop for Store<'_> {
         if self.made_record {
             self.remove_file(GEOMETRY_FILE);
         }
+        let mut left = 0u32;
+
         for no in (0..self.made_zones).rev() {
-            self.remove_file(self.geometry.zone_file(no).name().as_cstr());
+            let name = self.geometry.zone_file(no).name();
+
+            if let Err(error) = self.directory.unlink(name.as_cstr()) {
+                // All of them fail when the file system has become read-only.
+                if left == 0 {
+                    self.complain_of_file(name.as_cstr(), error);
+                }
+                left += 1;
+            }
+        }
+        if left > 1 {
+            pr_err!("zloop{}: {} zone files are left\n", self.id, left);
         }
     }
 }
@@ -415,13 +428,13 @@ impl Store<'_> {
 
     fn remove_file(&self, name: &CStr) {
         if let Err(error) = self.directory.unlink(name) {
-            pr_err!(
-                "zloop{}: cannot remove the file {}: error {}\n",
-                self.id,
-                name,
-                error.to_errno()
-            );
+            self.complain_of_file(name, error);
         }
+    }
+
+    /// Says that a file cannot be removed.
+    fn complain_of_file(&self, name: &CStr, error: Error) {
+        self.complain(fmt!("cannot remove the file {name}"), error);
     }
 }
 

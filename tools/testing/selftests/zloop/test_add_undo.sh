@@ -131,6 +131,34 @@ t_killed_ext4() {
 	add capacity_mb=100,zone_size_mb=1,conv_zones=2
 }
 
+# A directory that nothing can be deleted from any more, as if the file system had become read-only. The log says that
+# files are left, and not once for each of them.
+t_undo_fails() {
+	local pid i lines
+	[ "$ZLOOP_DRIVER" = rust ] || skip "the C driver deletes no files"
+	backing_tmpfs nr_inodes=0
+	mkdir "$BDIR/0"
+	undo dev 0
+	klog_mark
+	bash -c "printf 'add id=0,base_dir=$BDIR,capacity_mb=200000,zone_size_mb=1,conv_zones=0' > $ZL_CTL" 2> "$ZL_T/error" &
+	pid=$!
+	undo pid "$pid"
+	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
+		[ ! -e "$BDIR/0/seq-000200" ] || break
+		kill -0 "$pid" 2> /dev/null || break
+		sleep 0.02
+	done
+	must chattr +i "$BDIR/0"
+	wait "$pid" && fail "the add has not failed"
+	expect "error" 1 "$(grep -c "Operation not permitted" "$ZL_T/error")"
+	klog_has "zloop0: cannot remove the file seq-"
+	klog_has "zone files are left"
+	lines=$(klog_since "$ZL_MARK" | grep -c "zloop")
+	((lines < 10)) || fail "$lines lines in the log"
+	[ ! -e /sys/block/zloop0 ] || fail "a device appeared"
+	must umount "$BDIR"
+}
+
 # While the id is being created it is taken, and cannot be removed.
 t_id_while_creating() {
 	local pid i
@@ -166,5 +194,6 @@ if [ "$ZLOOP_DRIVER" = c ]; then
 fi
 tap_run t_killed_tmpfs "an add of 60000 zones killed, on tmpfs"
 tap_run t_killed_ext4 "an add of 60000 zones killed, on ext4"
+tap_run t_undo_fails "an undo that fails"
 tap_run t_id_while_creating "the id during a long add"
 tap_end
