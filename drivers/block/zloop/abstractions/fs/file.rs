@@ -101,8 +101,10 @@ impl BackingFile {
     /// May ask a server or another file system. Fails with the error of the file system, and with
     /// [`EIO`] if that does not know the size.
     pub(crate) fn stat_size(&self) -> Result<u64> {
-        // SAFETY: The path of an open file is valid.
-        unsafe { stat_size(path(&self.0)) }
+        as_opener(&self.0, || {
+            // SAFETY: The path of an open file is valid.
+            unsafe { stat_size(path(&self.0)) }
+        })
     }
 
     /// Cuts or extends the file to `len` bytes. What is added reads as zeros.
