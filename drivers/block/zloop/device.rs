@@ -305,6 +305,12 @@ impl Device {
         // Those that have helped with the flush still know the files.
         self.queue.flush();
         self.have_done(Self::close_files);
+        // Not in a work item of the device: a file that waits there to be closed may be the last one
+        // that knows another removed device, and so wait for such work items to end. And one after
+        // the other, as a task does not wait for closes that another one has taken over.
+        let _turn = crate::CLOSES.lock();
+
+        fs::flush_closes();
     }
 
     /// Has a work item call `act`, and waits for it, but not for those that it queues.
@@ -356,6 +362,5 @@ impl Device {
         }
         self.files.forget_directory();
         self.reservation.release_directory();
-        fs::flush_closes();
     }
 }

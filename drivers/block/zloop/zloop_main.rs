@@ -62,6 +62,13 @@ kernel::sync::global_lock! {
         registry::Registry::new();
 }
 
+kernel::sync::global_lock! {
+    /// Held while a task waits for files to be closed.
+    ///
+    // SAFETY: The lock is initialised when the module is loaded, before there is a device.
+    pub(crate) unsafe(uninit) static CLOSES: Mutex<()> = ();
+}
+
 #[pin_data]
 struct ZloopModule {
     #[pin]
@@ -74,6 +81,8 @@ impl kernel::InPlaceModule for ZloopModule {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
         // SAFETY: `init` is called once for each load of the module, before anything else.
         unsafe { REGISTRY.init() };
+        // SAFETY: As above.
+        unsafe { CLOSES.init() };
 
         try_pin_init!(Self {
             _stragglers: Stragglers,

@@ -382,6 +382,39 @@ tap_run t_nvme_target "not refused by the NVMe target either"
 tap_run t_umount_at_once_tmpfs "tmpfs below can be unmounted at once"
 tap_run t_umount_at_once_xfs "XFS below can be unmounted at once"
 tap_run t_umount_next "tmpfs below can be unmounted in the next system call"
+# Two at a time, each of which may come to close files of the other.
+t_umount_beside_another() {
+	local n i round pids=()
+	backing_tmpfs size=200m
+	backing_tmpfs size=200m
+	n=$ZL_N
+	mkdir "$ZL_T/mnt$((n - 1))/0" "$ZL_T/mnt$n/1"
+	undo dev 0
+	undo dev 1
+	one() {
+		local dir=$ZL_T/mnt$((n - 1 + $1))
+		ctl "remove id=$1"
+		[ "$REPLY" = ok ] || { echo "remove id=$1: $REPLY"; return; }
+		umount "$dir" 2>&1 && mount -t tmpfs zloop-test "$dir" && mkdir "$dir/$1"
+	}
+	scaled 5 2
+	for ((round = REPLY; round > 0; round--)); do
+		for i in 0 1; do
+			ctl "add id=$i,base_dir=$ZL_T/mnt$((n - 1 + i)),capacity_mb=200,zone_size_mb=1,conv_zones=199"
+			expect "add of device $i" ok "$REPLY"
+			must dd if="/dev/zloop$i" of=/dev/null bs=1M iflag=direct status=none
+		done
+		pids=()
+		for i in 0 1; do
+			one "$i" > "$ZL_T/one$i" &
+			pids+=($!)
+		done
+		wait "${pids[@]}"
+		expect "remove and umount" "" "$(cat "$ZL_T"/one[01])"
+	done
+}
+
+tap_run t_umount_beside_another "the same while another device is removed"
 tap_run t_umount_after_io_uring "tmpfs below can be unmounted at once, by io_uring"
 tap_run t_add_again_while_open "add without an id, while the device that was removed is open"
 tap_run t_id_free "the id is free at once"
