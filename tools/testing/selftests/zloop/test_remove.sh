@@ -106,6 +106,20 @@ t_open_descriptor() {
 	add_when_closed
 }
 
+# What was written through the page cache of the device, and not synced, is in the file afterwards. (Closing the device
+# would sync it.)
+t_page_cache() {
+	backing_tmpfs
+	add "$O"
+	must dd if=/dev/urandom of="$ZL_T/data" bs=64k count=4 status=none
+	exec 9<> "$DEV"
+	cat "$ZL_T/data" >&9 || fail "cannot write"
+	(($(sysfs 0 stat | awk '{ print $5 }') == 0)) || skip "the page cache was written back already"
+	remove
+	exec 9>&-
+	must cmp -n $((256 << 10)) "$ZL_T/data" "$BDIR/0/cnv-000000"
+}
+
 # Nor does the NVMe target, which opens its devices as everybody does; the id is free when it lets go (of the C driver
 # at once).
 t_nvme_target() {
@@ -378,6 +392,7 @@ tap_run t_exclusive_open "refused while opened exclusively"
 tap_run t_device_mapper "refused while device-mapper uses the device"
 tap_run t_mounted_btrfs "refused while a file system on it is mounted"
 tap_run t_open_descriptor "not refused by an open descriptor; id and files are free when it is closed"
+tap_run t_page_cache "what is in the page cache is written"
 tap_run t_nvme_target "not refused by the NVMe target either"
 tap_run t_umount_at_once_tmpfs "tmpfs below can be unmounted at once"
 tap_run t_umount_at_once_xfs "XFS below can be unmounted at once"
