@@ -129,6 +129,13 @@ link_tree() {
 	}
 }
 
+# emulator_failed LOG: whether the last line is an assertion of QEMU, and the kernel
+# had not started its first process.
+emulator_failed() {
+	tail -n 1 "$1" | grep -q '^qemu-system-.*: Assertion .* failed' &&
+		! grep -q 'Run .* as init process' "$1"
+}
+
 # vm_status DIR RC TIMEOUT: end with the status of a VM with results in DIR, whose
 # emulator ended with RC (see tools/vm).
 vm_status() {
