@@ -360,6 +360,34 @@ add_expect() {
 	[ ! -e "/sys/block/zloop$id" ] || fail "'add $2' failed, but zloop$id exists"
 }
 
+# long_add ZONE OPTIONS: begins to add zloop0, in a process of its own that does nothing but the write, and waits until
+# there is the file of ZONE (six digits). Sets BG.
+long_add() {
+	local i
+	mkdir -p "$BDIR/0"
+	undo dev 0
+	background bash -c "printf 'add id=0,base_dir=$BDIR,$2' > $ZL_CTL"
+	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
+		[ ! -e "$BDIR/0/seq-$1" ] || break
+		kill -0 "$BG" 2> /dev/null || break
+		sleep 0.02
+	done
+	background_goes_on "the add ended too early for this test: make it longer"
+	[ -e "$BDIR/0/seq-$1" ] || fail "the add did not get to zone $1"
+}
+
+# kill_long_add: ends what long_add has begun, which may not go on for long.
+kill_long_add() {
+	local began
+	kill -KILL "$BG"
+	now_ms
+	began=$REPLY
+	wait "$BG" 2> /dev/null
+	now_ms
+	diag "ended $((REPLY - began)) ms after SIGKILL"
+	((REPLY - began < 20000)) || fail "the add went on for $((REPLY - began)) ms after SIGKILL"
+}
+
 # remove [ID]
 remove() { ctl_expect ok "remove id=${1:-0}"; }
 

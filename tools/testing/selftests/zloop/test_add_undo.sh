@@ -90,34 +90,16 @@ t_foreign_files() {
 }
 
 # An add of very many zones dies from SIGKILL soon and undoes itself.
-kill_add() {
-	local pid i began options=$1 after=$2
-	mkdir -p "$BDIR/0"
-	undo dev 0
-	bash -c "printf 'add id=0,base_dir=$BDIR,$options' > $ZL_CTL" 2> /dev/null &
-	pid=$!
-	undo pid "$pid"
-	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
-		[ ! -e "$BDIR/0/seq-$after" ] || break
-		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.02
-	done
-	kill -0 "$pid" 2> /dev/null || fail "add ended before it could be killed: make it longer"
-	[ -e "$BDIR/0/seq-$after" ] || fail "creation did not get to zone $after"
-	kill -KILL "$pid"
-	now_ms
-	began=$REPLY
-	wait "$pid" 2> /dev/null
-	now_ms
-	diag "ended $((REPLY - began)) ms after SIGKILL"
-	((REPLY - began < 20000)) || fail "add went on for $((REPLY - began)) ms after SIGKILL"
+killed_add() {
+	long_add "$1" "$2"
+	kill_long_add
 	check_undone
 	must umount "$BDIR"
 }
 
 t_killed_tmpfs() {
 	backing_tmpfs nr_inodes=0
-	kill_add capacity_mb=60000,zone_size_mb=1,conv_zones=0 001000
+	killed_add 001000 capacity_mb=60000,zone_size_mb=1,conv_zones=0
 	must mount -t tmpfs zloop-test "$BDIR"
 	add capacity_mb=100,zone_size_mb=1,conv_zones=0
 }
@@ -126,7 +108,7 @@ t_killed_ext4() {
 	new_loop 400
 	make_fs ext4 "$LOOP" -N 70000
 	mount_backing "$LOOP"
-	kill_add capacity_mb=60000,zone_size_mb=1,conv_zones=2 000500
+	killed_add 000500 capacity_mb=60000,zone_size_mb=1,conv_zones=2
 	must mount "$LOOP" "$BDIR"
 	add capacity_mb=100,zone_size_mb=1,conv_zones=2
 }
@@ -134,23 +116,14 @@ t_killed_ext4() {
 # A directory that nothing can be deleted from any more, as if the file system had become read-only. The log says that
 # files are left, and not once for each of them.
 t_undo_fails() {
-	local pid i lines
+	local lines
 	[ "$ZLOOP_DRIVER" = rust ] || skip "the C driver deletes no files"
 	backing_tmpfs nr_inodes=0
-	mkdir "$BDIR/0"
-	undo dev 0
 	klog_mark
-	bash -c "printf 'add id=0,base_dir=$BDIR,capacity_mb=200000,zone_size_mb=1,conv_zones=0' > $ZL_CTL" 2> "$ZL_T/error" &
-	pid=$!
-	undo pid "$pid"
-	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
-		[ ! -e "$BDIR/0/seq-000200" ] || break
-		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.02
-	done
+	long_add 000200 capacity_mb=200000,zone_size_mb=1,conv_zones=0
 	must chattr +i "$BDIR/0"
-	wait "$pid" && fail "the add has not failed"
-	expect "error" 1 "$(grep -c "Operation not permitted" "$ZL_T/error")"
+	wait "$BG" && fail "the add has not failed"
+	expect "error" 1 "$(grep -c "Operation not permitted" "$ZL_T/background")"
 	klog_has "zloop0: cannot remove the file seq-"
 	klog_has "zone files are left"
 	lines=$(klog_since "$ZL_MARK" | grep -c "zloop")
@@ -161,23 +134,13 @@ t_undo_fails() {
 
 # While the id is being created it is taken, and cannot be removed.
 t_id_while_creating() {
-	local pid i
+	local o=capacity_mb=60000,zone_size_mb=1,conv_zones=0
 	backing_tmpfs nr_inodes=0
-	mkdir "$BDIR/0"
-	undo dev 0
-	bash -c "printf 'add id=0,base_dir=$BDIR,capacity_mb=60000,zone_size_mb=1,conv_zones=0' > $ZL_CTL" 2> /dev/null &
-	pid=$!
-	undo pid "$pid"
-	for ((i = 0; i < 3000 * ZLOOP_SLOWNESS; i++)); do
-		[ ! -e "$BDIR/0/seq-000100" ] || break
-		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.02
-	done
-	ctl_expect EEXIST/EBUSY "add id=0,base_dir=$BDIR,capacity_mb=60000,zone_size_mb=1,conv_zones=0"
+	long_add 000100 "$o"
+	ctl_expect EEXIST/EBUSY "add id=0,base_dir=$BDIR,$o"
 	ctl_expect ENODEV/EBUSY "remove id=0"
-	kill -0 "$pid" 2> /dev/null || fail "add ended too early for this test"
-	kill -KILL "$pid"
-	wait "$pid" 2> /dev/null
+	background_goes_on "the add ended too early for this test"
+	kill_long_add
 	expect "files left" "" "$(find "$BDIR" -mindepth 1 ! -path "$BDIR/0")"
 }
 

@@ -18,27 +18,9 @@ t_warn() {
 }
 
 t_killable() {
-	local pid i began
 	backing_tmpfs nr_inodes=0
-	mkdir "$BDIR/0"
-	undo dev 0
-	bash -c "printf 'add id=0,base_dir=$BDIR,capacity_mb=100000,zone_size_mb=1' > $ZL_CTL" 2> /dev/null &
-	pid=$!
-	undo pid "$pid"
-	for ((i = 0; i < 600 * ZLOOP_SLOWNESS; i++)); do
-		[ ! -e "$BDIR/0/seq-002000" ] || break
-		kill -0 "$pid" 2> /dev/null || break
-		sleep 0.05
-	done
-	kill -0 "$pid" 2> /dev/null || fail "add ended before it could be killed"
-	[ -e "$BDIR/0/seq-002000" ] || fail "add did not get to zone 2000"
-	kill -KILL "$pid"
-	now_ms
-	began=$REPLY
-	wait "$pid" 2> /dev/null
-	now_ms
-	diag "ended $((REPLY - began)) ms after SIGKILL"
-	((REPLY - began < 20000 * ZLOOP_SLOWNESS)) || fail "add went on for $((REPLY - began)) ms after SIGKILL"
+	long_add 002000 capacity_mb=100000,zone_size_mb=1
+	kill_long_add
 	[ ! -e /sys/block/zloop0 ] || fail "the killed add was carried through"
 	expect "files left" 0 "$(find "$BDIR/0" -type f 2> /dev/null | wc -l)"
 	must umount "$BDIR"
